@@ -1,0 +1,90 @@
+# `make demo` and `make test` do all the set-up on a fresh machine: a virtual environment in .venv, with everything inside.
+# Another Python: `make PYTHON=/path/to/python3.10 demo`. Another place: `make VENV=/path/to/venv demo`.
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+.NOTPARALLEL: # two set-ups of one environment at once would spoil it
+.PHONY: help demo test test-fast lint clean moved
+
+help:
+	@echo 'make demo       restore a face with the shipped models; writes demo/astronaut.restored.png and demo/panel.png'
+	@echo 'make test       lint and all tests'
+	@echo 'make test-fast  all tests but the slow ones'
+	@echo 'make lint       ruff check and ruff format --check'
+	@echo 'make clean      remove builds, caches and demo/; the environment in $(VENV) stays'
+	@echo 'The first demo or test sets up $(VENV): Python 3.9-3.11, a download of about 0.65 GB, 2.1 GB on disk.'
+
+demo: $(VENV)/.installed
+	$(BIN)/gekeras demo
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+lint: $(VENV)/.installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+clean:
+	rm -rf build dist demo gekeras.egg-info .pytest_cache .ruff_cache
+	find gekeras tests tools benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Prints "3.11", or "3.11 without venv" where a system's package of Python leaves that module out.
+VERSION_OF = import sys, importlib.util as u; \
+print("%d.%d%s" % (*sys.version_info[:2], "" if u.find_spec("ensurepip") and u.find_spec("venv") else " without venv"))
+
+# Sets `python` to the first suitable one. A candidate has to run: a pyenv shim can exist and still find no command.
+define find_python
+python=; found=; \
+for candidate in $(PYTHON) python3.11 python3.10 python3.9 python3; do \
+    version=$$("$$candidate" -c '$(VERSION_OF)' 2>/dev/null) || continue; \
+    case $$version in \
+        3.9|3.10|3.11) python=$$candidate; break ;; \
+        ?*) found="$$found, $$candidate is $$version" ;; \
+    esac; \
+done; \
+if [ -z "$$python" ]; then \
+    echo "make: gekeras needs Python 3.9, 3.10 or 3.11 with its venv module; found: $${found:-, none}." \
+        "Install one (Debian, Ubuntu: python3.11 and python3.11-venv; elsewhere: pyenv install 3.11)" \
+        "or name it: make PYTHON=/path/to/python3.11" | sed 's/found: , /found: /' >&2; \
+    exit 1; \
+fi
+endef
+
+# $(call install,REQUIREMENT). `.unfinished` lies in a new environment until its first installation is complete, so one
+# that was interrupted is made again from nothing. A working one that was there before make is used as it is.
+define install
+if [ -e $(VENV)/.unfinished ] || ! $(BIN)/python -c '' 2>/dev/null; then \
+    $(find_python); \
+    echo "Making $(VENV) with $$python (Python $$version)."; \
+    rm -rf $(VENV) && mkdir -p $(VENV) && touch $(VENV)/.unfinished && "$$python" -m venv $(VENV) || exit 1; \
+fi; \
+version=$$($(BIN)/python -c '$(VERSION_OF)'); \
+case $$version in \
+    3.9*|3.10*|3.11*) ;; \
+    *) echo "make: $(VENV) holds Python $$version; gekeras needs 3.9, 3.10 or 3.11." \
+        "Remove $(VENV) or choose another place: make VENV=.venv-gekeras" >&2; exit 1 ;; \
+esac; \
+$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null || exit 1; \
+echo "Installing gekeras and what it needs into $(VENV); the first time this downloads about 0.65 GB and takes minutes."; \
+$(PIP) 'pip>=21.3' && $(PIP) -e '$(1)' || exit 1; \
+printf '%s\n' '$(CURDIR)' >$(VENV)/.checkout && rm -f $(VENV)/.unfinished && touch $@
+endef
+
+# Each stamp is written last, and says that the installation it names is complete and as setup.py asks.
+$(VENV)/.installed: setup.py gekeras/_version.py
+	@$(call install,.)
+
+$(VENV)/.installed-test: setup.py gekeras/_version.py
+	@$(call install,.[test])
+	@touch $(VENV)/.installed
+
+# A folder that was moved or copied keeps its stamps, but its environment still points at the old place.
+ifneq ($(shell cat $(VENV)/.checkout 2>/dev/null),$(CURDIR))
+$(VENV)/.installed $(VENV)/.installed-test: moved
+endif
+

@@ -1,0 +1,71 @@
+"""Packaging. Two lines of dependencies, chosen by the Python version; the pretrained parts travel inside the wheel."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent.resolve()
+SAVED_MODELS = ROOT / "saved_models"
+VERSION = re.search(r'^__version__ = "(.+)"', (ROOT / "gekeras" / "_version.py").read_text(), re.M).group(1)
+README = ROOT / "README.md"
+
+# The classic line: the last releases that work together, so they are pinned exactly.
+CLASSIC = [
+    "tensorflow==2.15.1",  # addons needs TensorFlow < 2.16; gan imports tf.estimator, which 2.16 removed
+    "keras==2.15.0",  # what TensorFlow 2.15 accepts; addons imports keras.src.engine, which Keras 3 lacks
+    "tensorflow-addons==0.23.0",  # the last release: the project has ended
+    "tensorflow-gan==2.1.0",  # the last release
+    "tensorflow-probability==0.23.0",  # gan imports it and names no version; 0.25 refuses TensorFlow 2.15
+    "tf-keras>=2.15,<2.16",  # gan needs tensorflow-hub, which needs tf-keras; each release fits one TensorFlow
+    "setuptools<81",  # tensorflow-hub imports pkg_resources, which later releases no longer carry
+    "numpy>=1.24,<2",  # TensorFlow 2.15 is built against NumPy 1
+]
+# The current line: presets, solving, encoding and serving. tensorflow-addons and tensorflow-gan do not import here.
+CURRENT = ["tensorflow>=2.16", "keras>=3", "numpy>=1.26"]
+BOTH = ["scikit-image>=0.19", "scipy", "click>=8", "pillow>=9.2", "matplotlib>=3.5"]
+
+
+def training_folders(directory, names):
+    """Name what stays out of the wheel: `saved_models/<preset>/training`, large checkpoints to resume training from."""
+    return [name for name in names if name == "training" and Path(directory).parent == SAVED_MODELS]
+
+
+class BuildWithModels(build_py):
+    """Copy `saved_models/` of the checkout to `gekeras/saved_models/` of the wheel.
+
+    An editable install copies nothing: there the code finds the checkout's own folder.
+    """
+
+    def run(self):
+        super().run()
+        if getattr(self, "editable_mode", False):
+            return
+        target = Path(self.build_lib) / "gekeras" / "saved_models"
+        shutil.rmtree(target, ignore_errors=True)  # build/ outlives a build; a model deleted since must not come back
+        if SAVED_MODELS.is_dir():
+            shutil.copytree(SAVED_MODELS, target, ignore=training_folders)
+
+
+setup(
+    name="gekeras",
+    version=VERSION,
+    description="Image restoration with one pretrained generator and an encoder for each task",
+    long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9",
+    packages=find_packages(include=["gekeras", "gekeras.*"]),
+    cmdclass={"build_py": BuildWithModels},
+    install_requires=[
+        *(f'{requirement}; python_version < "3.12"' for requirement in CLASSIC),
+        *(f'{requirement}; python_version >= "3.12"' for requirement in CURRENT),
+        *BOTH,
+    ],
+    # ruff to a minor release, because another one may format differently; pytest 9 needs Python 3.10, 8 serves 3.9.
+    extras_require={"test": ["pytest>=8,<10", "ruff>=0.17,<0.18"]},
+    entry_points={"console_scripts": ["gekeras = gekeras.cli:main"]},
+    zip_safe=False,
+)

@@ -1,0 +1,109 @@
+"""The floors of the house, read from the imports with `ast`: docs/architecture.md says why they are as they are.
+
+A module imports only from lower floors; siblings on a floor do not import each other, except inside one package.
+Imports inside functions and under TYPE_CHECKING count.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "gekeras"
+FLOORS = {
+    **dict.fromkeys(["config", "images"], 0),
+    **dict.fromkeys(["operators", "metrics", "data", "plots", "models"], 1),
+    **dict.fromkeys(["training", "solve", "presets"], 2),
+    **dict.fromkeys(["generative_encoder"], 3),
+    **dict.fromkeys(["evaluate", "export", "restore", "study", "serving"], 4),
+    **dict.fromkeys(["cli_train"], 5),
+    **dict.fromkeys(["cli"], 6),
+}
+ONLY = {"solve": {"config"}, "presets": {"config", "images"}}  # stricter than the floor: the solver takes callables
+EXEMPT = {"__init__", "__main__", "_version"}  # the public names (lazily), `python -m gekeras`, one constant
+
+CLASSIC = {"tensorflow_addons", "tensorflow_gan"}  # they import on the classic line only
+WITHOUT_CLASSIC = {"solve", "operators", "images", "presets", "generative_encoder"}
+HEAVY = CLASSIC | {"tensorflow", "tensorflow_probability", "keras"}  # seconds to import
+LIGHT = ["__init__", "cli", "cli_train", "config", "images"]  # what `gekeras --help` imports
+
+SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {path: ast.parse(source, filename=str(path)) for path, source in SOURCES.items()}
+every_module = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+
+
+def room_of(path):
+    """The table's name of a file: `config.py` -> config, `models/pgan.py` -> models."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def walk(node, functions):
+    """Every node below `node`; with `functions` false, only what runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if functions or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield child
+            yield from walk(child, functions)
+
+
+def imports(path, functions=True):
+    """The absolute dotted names a file imports, `from a import b` as a.b, relative ones resolved."""
+    package = ("gekeras", *path.relative_to(PACKAGE).parent.parts)
+    for node in walk(TREES[path], functions):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            yield from (".".join([*above, *filter(None, [node.module]), alias.name]) for alias in node.names)
+
+
+def rooms_used(path):
+    """The rooms of gekeras a file imports from."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("gekeras.")} - EXEMPT - {"__version__"}
+
+
+def libraries(path, functions=True):
+    """The top-level packages a file imports."""
+    return {name.split(".")[0] for name in imports(path, functions)}
+
+
+@every_module
+def test_imports_only_from_lower_floors(path):
+    room = room_of(path)
+    if room in EXEMPT:
+        return
+    unknown = ({room} | rooms_used(path)) - set(FLOORS)
+    assert not unknown, f"{sorted(unknown)} have no floor: add them to FLOORS, and import names from their own module"
+    for other in rooms_used(path) - {room}:
+        assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+        assert other in ONLY.get(room, FLOORS), f"{room} may import {sorted(ONLY[room])} only; it imports {other}"
+
+
+@every_module
+def test_addons_and_gan_stay_in_the_classic_line(path):
+    if room_of(path) in WITHOUT_CLASSIC:
+        assert not libraries(path) & CLASSIC
+    if room_of(path) == "cli":
+        assert not libraries(path, functions=False) & CLASSIC
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_starts_without_tensorflow(module):
+    """Followed through module-level imports: none of the modules reached may import TensorFlow or Keras."""
+    reached, waiting = set(), {"__init__", module}
+    while waiting:
+        room = waiting.pop()
+        reached.add(room)
+        for path in SOURCES:
+            if room_of(path) == room:
+                assert not libraries(path, functions=False) & HEAVY, f"importing {module} imports {room}"
+                used = {name.split(".")[1] for name in imports(path, functions=False) if name.startswith("gekeras.")}
+                waiting |= used - reached
+
+
+@every_module
+def test_is_short_and_documented_and_does_not_assert(path):
+    lines = len(SOURCES[path].splitlines())
+    assert lines <= 350, f"{lines} lines; the limit is 350"
+    assert ast.get_docstring(TREES[path]), "the module has no docstring"
+    asserts = [node.lineno for node in ast.walk(TREES[path]) if isinstance(node, ast.Assert)]
+    assert not asserts, f"assert on lines {asserts}; library code raises ValueError"
