@@ -1,0 +1,164 @@
+"""Arrays in, figures out: the only place that knows matplotlib.
+
+Figures are built on `Figure` and the Agg canvas, never on `pyplot`, so nothing here needs a display or leaves a figure
+open, and a caller's own plots are left alone.
+"""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Optional, Union
+
+import numpy as np
+
+from gekeras import images
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+DPI = 150
+# 2.56 inches at 150 dpi is 384 pixels, a whole multiple of 16, 32, 64 and 128: every pixel of such an image is drawn as
+# large as its neighbors.
+CELL = 2.56
+GAP = 0.14
+LINE = 0.21  # inches a line of text takes
+
+_FORMATS = (".png", ".pdf", ".svg")
+_INK, _FAINT = "0.15", "0.8"
+
+
+def grid(batch: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Tile images `[n, h, w, c]` in [-1, 1] row by row into one image, white between them and in empty places.
+
+    Returns:
+      `[rows (h + gap) - gap, columns (w + gap) - gap, c]` of the dtype of `batch`.
+
+    Raises:
+      ValueError: `batch` is not `[n, h, w, c]` with n >= 1, or `columns` is below 1.
+    """
+    batch = np.asarray(batch)
+    if batch.ndim != 4 or 0 in batch.shape:
+        raise ValueError(f"expected images [n, h, w, c], received {list(batch.shape)}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, received {columns}")
+    count, height, width, channels = batch.shape
+    rows = -(-count // columns)
+    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), batch.dtype)
+    for index, image in enumerate(batch):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def panel(
+    path: PathLike,
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    captions: Optional[Sequence[Sequence[Optional[str]]]] = None,
+) -> None:
+    """Write a figure of one row a picture and one column an entry, e.g. observation, result, truth.
+
+    Args:
+      path: a .png, .pdf or .svg file.
+      rows: for each picture its images `[h, w, c]` in [-1, 1], c in {1, 3}; their sizes may differ, all are drawn in
+        cells of one size, their pixels left sharp.
+      titles: one for each column.
+      captions: if given, as `rows`: the small text under each image ("PSNR 23.1 dB"), or None.
+
+    Raises:
+      ValueError: rows, titles and captions do not match, or an entry is no image.
+      ImageError: the file cannot be written, or its suffix is another.
+    """
+    _check_panel(rows, titles, captions)
+    _check_path(path)
+    lines = max((text.count("\n") + 1 for row in captions or () for text in row if text), default=0)
+    head = LINE * 1.25 * max(title.count("\n") + 1 for title in titles) + 0.06
+    pitch = CELL + GAP + (LINE * lines + 0.04 if lines else 0)
+    width = 2 * GAP + len(titles) * (CELL + GAP) - GAP
+    height = GAP + head + len(rows) * pitch
+    figure = _figure(width, height)
+    for r, row in enumerate(rows):
+        top = height - GAP - head - r * pitch
+        for c, image in enumerate(row):
+            left = GAP + c * (CELL + GAP)
+            _show(figure.add_axes([left / width, (top - CELL) / height, CELL / width, CELL / height]), image)
+            if captions and captions[r][c]:
+                place = ((left + CELL / 2) / width, (top - CELL - 0.05) / height)
+                figure.text(*place, captions[r][c], ha="center", va="top", size=9.5, color=_INK)
+    for c, title in enumerate(titles):
+        place = ((GAP + c * (CELL + GAP) + CELL / 2) / width, (height - GAP - head + 0.07) / height)
+        figure.text(*place, title, ha="center", va="bottom", size=12, color=_INK)
+    _save(figure, path)
+
+
+def curves(
+    path: PathLike,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str,
+    ylabel: str,
+    log_y: bool = False,
+) -> None:
+    """Write a line plot of `series`, name -> (x, y), with a legend when there are two or more.
+
+    Raises:
+      ValueError: no series, or an x and a y of different lengths.
+      ImageError: the file cannot be written, or its suffix is not .png, .pdf or .svg.
+    """
+    if not series:
+        raise ValueError("series is empty: expected at least one name -> (x, y)")
+    _check_path(path)
+    figure = _figure(6.4, 4.0)
+    axes = figure.add_subplot()
+    for name, (x, y) in series.items():
+        if len(x) != len(y):
+            raise ValueError(f"series {name!r}: x has {len(x)} values and y has {len(y)}")
+        axes.plot(x, y, label=name, linewidth=1.6, marker="o" if len(x) < 15 else None, markersize=3.5)
+    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log_y else "linear")
+    axes.grid(True, which="major", color=_FAINT, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    figure.set_layout_engine("tight")
+    _save(figure, path)
+
+
+def _check_panel(rows: Sequence, titles: Sequence, captions: Optional[Sequence]) -> None:
+    if not rows or not titles:
+        raise ValueError(f"expected at least one row and one title, received {len(rows)} and {len(titles)}")
+    for r, row in enumerate(rows):
+        if len(row) != len(titles):
+            raise ValueError(f"row {r} has {len(row)} images for {len(titles)} titles")
+        for image in row:
+            if np.ndim(image) != 3 or np.shape(image)[-1] not in (1, 3) or 0 in np.shape(image):
+                raise ValueError(f"row {r}: expected [h, w, 1] or [h, w, 3], received {list(np.shape(image))}")
+    if captions is not None and [len(row) for row in captions] != [len(row) for row in rows]:
+        raise ValueError(f"captions must match rows: {[len(r) for r in captions]} for {[len(r) for r in rows]}")
+
+
+def _check_path(path: PathLike) -> None:
+    """Refuse before drawing what could not be written after it."""
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in _FORMATS:
+        raise images.ImageError(path, f"cannot draw {suffix or 'no suffix'!r}: use one of {', '.join(_FORMATS)}")
+    images.check_writable(path)
+
+
+def _figure(width: float, height: float):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _show(axes, image: np.ndarray) -> None:
+    levels = images.to_uint8(image)
+    levels = np.repeat(levels, 3, axis=-1) if levels.shape[-1] == 1 else levels
+    axes.imshow(levels, interpolation="nearest", aspect="equal")
+    axes.set_axis_off()
+
+
+def _save(figure, path: PathLike) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=os.path.splitext(os.fspath(path))[1][1:].lower(), dpi=DPI, facecolor="white")
+    images.write_bytes(path, buffer.getvalue())
