@@ -1,0 +1,183 @@
+"""Options as frozen dataclasses that turn into JSON and back; no option lives anywhere else.
+
+`to_json(options)` is what a run folder and a result record hold; `from_dict(cls, values)` refuses unknown names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+# Minibatch per resolution of the progressive GAN's single-GPU configuration.
+MINIBATCH = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
+
+
+RAMPS = ("none", "cosine")
+PRIORS = ("l2", "sphere", "norm")
+
+
+def _require(condition: bool, rule: str, received: Any) -> None:
+    if not condition:
+        raise ValueError(f"{rule}; received {received!r}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One resolution of the progressive schedule: `fade` images while alpha rises from 0 to 1, then `stable` images."""
+
+    resolution: int
+    fade: int
+    stable: int
+
+    def __post_init__(self):
+        if self.fade < 0 or self.stable < 0 or self.fade + self.stable == 0:
+            raise ValueError(f"a stage needs fade >= 0 and stable >= 0 images, not both zero; received {self}")
+
+
+def paper_stages(resolution: int, start: int = 4, images: int = 600_000) -> tuple[Stage, ...]:
+    """The original's schedule: `images` of fade-in, then as many stable ones, a resolution; the first has no fade."""
+    sizes = [2**k for k in range(start.bit_length() - 1, resolution.bit_length())]
+    return tuple(Stage(size, images if i else 0, images) for i, size in enumerate(sizes))
+
+
+@dataclass(frozen=True)
+class GANOptions:
+    """How a progressive GAN is built and trained; defaults are the original's (Karras et al. 2018).
+
+    Attributes:
+        resolution, channels, latent_size, fmap_base, fmap_max: see `gekeras.models.pgan.Generator`.
+        stages: the schedule, in images shown; empty means `paper_stages(resolution)`.
+        loss: `"wgan-gp"` (the original's) or `"nonsaturating"` (with the lazy R1 penalty).
+        batch_size: images a step at every resolution; 0 means the original's table `MINIBATCH`.
+        learning_rate, beta_1, beta_2: Adam's, for both networks.
+        average_decay: decay a step of the moving average of the generator's weights.
+        gradient_penalty, penalty_target, drift: WGAN-GP's weight, its gradient norm, and the weight of D(x)^2.
+        r1_every: steps between two R1 penalties (`training.losses.r1_weight` has the weight).
+        mirror: show each image mirrored half of the time.
+        mixed_precision: bfloat16 activations over float32 weights.
+        seed: of weights, latents, data order and mirroring.
+    """
+
+    resolution: int = 128
+    channels: int = 3
+    latent_size: int = 512
+    fmap_base: int = 8192
+    fmap_max: int = 512
+    stages: tuple[Stage, ...] = ()
+    loss: str = "wgan-gp"
+    batch_size: int = 0
+    learning_rate: float = 0.001
+    beta_1: float = 0.0
+    beta_2: float = 0.99
+    average_decay: float = 0.999
+    gradient_penalty: float = 10.0
+    penalty_target: float = 1.0
+    drift: float = 0.001
+    r1_every: int = 16
+    mirror: bool = True
+    mixed_precision: bool = False
+    seed: int = 1000
+
+    def __post_init__(self):
+        if self.loss not in ("wgan-gp", "nonsaturating"):
+            raise ValueError(f"loss must be 'wgan-gp' or 'nonsaturating'; received {self.loss!r}")
+        stages = self.stages or paper_stages(self.resolution)
+        sizes = [stage.resolution for stage in stages]
+        if sizes[-1] != self.resolution or any(b != 2 * a for a, b in zip(sizes, sizes[1:])):
+            raise ValueError(f"stages must double up to resolution {self.resolution}; received {sizes}")
+        object.__setattr__(self, "stages", tuple(stages))
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """How an autoencoder is built and trained (Algorithm 1 step 2, Table 1).
+
+    Attributes:
+        width: f of Table 1, the encoder's first width (the paper's is 32 beside its 22.9 M parameter generator).
+        code_size: length of m = E(x).
+        images: real images shown; as many generated ones are shown with them.
+        batch_size: real images a step; as many generated ones are added.
+        learning_rate, final_learning_rate: Adam's rate falls from one to the other along a half cosine.
+        pool: how many generated images are made once and drawn from (they cost more than the training step itself).
+        validate_every: real images between two points of the validation curve.
+        mirror, mixed_precision, seed: as in `GANOptions`.
+    """
+
+    width: int = 32
+    code_size: int = 256
+    images: int = 1_000_000
+    batch_size: int = 32
+    learning_rate: float = 0.0005
+    final_learning_rate: float = 0.00001
+    pool: int = 20_000
+    validate_every: int = 20_000
+    mirror: bool = True
+    mixed_precision: bool = False
+    seed: int = 1000
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
+
+    Attributes:
+        steps: evaluations of the objective's gradient; 0 returns the start.
+        learning_rate: Adam's.
+        ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
+        weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
+        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm) or `"norm"`.
+        starts: N(0, I) candidates a picture, of which the one with the lowest objective is the start; 1 is the paper's.
+        tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
+        patience: see `tolerance`.
+        seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
+    """
+
+    steps: int = 1400
+    learning_rate: float = 0.1
+    ramp: str = "none"
+    weight: float = 0.001
+    prior: str = "l2"
+    starts: int = 1
+    tolerance: float = 0.0
+    patience: int = 20
+    seed: int = 0
+
+    def __post_init__(self):
+        _require(self.steps >= 0, "steps must be 0 or more", self.steps)
+        _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
+        _require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
+        _require(self.starts >= 1, "starts must be 1 or more", self.starts)
+        _require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
+        _require(self.patience >= 1, "patience must be 1 or more", self.patience)
+        _require(self.ramp in RAMPS, f"ramp must be one of {', '.join(RAMPS)}", self.ramp)
+        _require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
+
+
+# "paper": section 4.4 as printed. "fast": best of 256 starts, then 100 steps with a falling rate; docs/solving.md has the
+# measurement it was chosen by.
+FIDELITIES = {
+    "paper": SolveOptions(),
+    "fast": SolveOptions(steps=100, ramp="cosine", starts=256),
+}
+
+
+def to_dict(options: Any) -> dict[str, Any]:
+    """Options as plain dicts, lists and numbers, ready for JSON."""
+    return dataclasses.asdict(options)
+
+
+def from_dict(cls: type, values: dict[str, Any]):
+    """Options of class `cls` from `to_dict`'s output. Raises ValueError for a name that `cls` does not have."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"unknown option {', '.join(unknown)}; {cls.__name__} has {', '.join(sorted(known))}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    if "stages" in values:
+        values["stages"] = tuple(s if isinstance(s, Stage) else Stage(**s) for s in values["stages"])
+    return cls(**values)
+
+
+def to_json(options: Any) -> str:
+    return json.dumps(to_dict(options), indent=2)

@@ -1,0 +1,1 @@
+"""Networks: progressive GAN, autoencoder."""
