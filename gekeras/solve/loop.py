@@ -1,0 +1,189 @@
+"""The solver: Algorithm 1 step 4 as one compiled `tf.while_loop` over explicit state.
+
+Memory is that of one forward and backward pass through G and E for the batch; the loop itself is not differentiated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ..config import SolveOptions
+from . import starts
+from .objective import Map, identity, make_objective
+from .optimizers import RAMPS, AdamState, adam_init, adam_update
+from .priors import PRIORS
+
+
+class Solution(NamedTuple):
+    """What a solve returns for n images; arrays are NumPy's.
+
+    Attributes:
+        latent: z* `[n, d]`, the iterate with the lowest objective of each image.
+        image: G(z*) `[n, h, w, c]`, about [-1, 1].
+        loss: the objective at z* `[n]`.
+        steps: gradient steps each image took `[n]`.
+        history: the objective at each iterate `[steps + 1, n]`.
+        seconds: wall-clock time of the whole solve, tracing included.
+    """
+
+    latent: np.ndarray
+    image: np.ndarray
+    loss: np.ndarray
+    steps: np.ndarray
+    history: np.ndarray
+    seconds: float
+
+
+class State(NamedTuple):
+    """All that the loop changes; `n` images, `d` latent numbers."""
+
+    step: tf.Tensor  # [] int32, gradient steps done
+    latent: tf.Tensor  # [n, d]
+    adam: AdamState
+    best_latent: tf.Tensor  # [n, d]
+    best_loss: tf.Tensor  # [n]
+    mark: tf.Tensor  # [n] best loss `patience` steps ago
+    active: tf.Tensor  # [n] bool, False once an image has converged
+    taken: tf.Tensor  # [n] int32, steps each image took
+
+
+class Parameters(NamedTuple):
+    """The numbers of `SolveOptions` as tensors, so that changing one compiles nothing anew."""
+
+    steps: tf.Tensor
+    learning_rate: tf.Tensor
+    weight: tf.Tensor
+    tolerance: tf.Tensor
+    patience: tf.Tensor
+
+
+Callback = Callable[[int, np.ndarray], None]
+
+
+class Solver:
+    """Solves equation (3) for one generator, encoder and forward map; compiled once for each batch shape.
+
+    Args:
+        generator, encoder, forward: G, E, S as in `objective.make_objective`.
+        prior, ramp: names from `priors.PRIORS` and `optimizers.RAMPS`.
+    """
+
+    def __init__(self, generator: Map, encoder: Map, forward: Map = identity, *, prior: str = "l2", ramp: str = "none"):
+        self.generator, self.prior, self.ramp = generator, PRIORS[prior], RAMPS[ramp]
+        self.objective = make_objective(generator, encoder, forward, self.prior)
+        self.features = tf.function(lambda latent: encoder(forward(generator(latent))), reduce_retracing=True)
+        self.advance = tf.function(self._advance, reduce_retracing=True)
+        self.finish = tf.function(self._finish, reduce_retracing=True)
+
+    def solve(
+        self, code, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
+    ) -> Solution:
+        """z* = argmin ||E(S(G(z))) - m||^2 + lambda penalty(z), for each row of `code` by itself.
+
+        Args:
+            code: m = E(x_dagger), `[n, k]`.
+            latent_size: d.
+            callback: called with (steps done, best objective `[n]`) after every `chunk` steps, and once at the end.
+            chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
+        """
+        begin = time.perf_counter()
+        code = tf.convert_to_tensor(code, tf.float32)
+        parameters = _parameters(options)
+        latent = self._start(code, latent_size, options)
+        state = self._initial(latent)
+        history = []
+        while int(state.step) < options.steps and bool(tf.reduce_any(state.active)):
+            stop = min(int(state.step) + (chunk or options.steps), options.steps)
+            state, losses = self.advance(state, code, parameters, tf.constant(stop))
+            history.append(losses.numpy())
+            if callback:
+                callback(int(state.step), state.best_loss.numpy())
+        state, last, image = self.finish(state, code, parameters)
+        history.append(last.numpy()[None])
+        return Solution(
+            state.best_latent.numpy(),
+            image.numpy(),
+            state.best_loss.numpy(),
+            state.taken.numpy(),
+            np.concatenate(history),
+            time.perf_counter() - begin,
+        )
+
+    def _start(self, code: tf.Tensor, latent_size: int, options: SolveOptions) -> tf.Tensor:
+        candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size))
+        if options.starts == 1:
+            return tf.repeat(candidates, code.shape[0], axis=0)
+        return starts.nearest(self.features, candidates, code)
+
+    def _initial(self, latent: tf.Tensor) -> State:
+        n = latent.shape[0]
+        worst = tf.fill([n], tf.constant(np.inf, tf.float32))
+        return State(
+            tf.constant(0), latent, adam_init(latent), latent, worst, worst, tf.fill([n], True), tf.zeros([n], tf.int32)
+        )
+
+    def _advance(self, state: State, code, parameters: Parameters, stop):
+        """Steps until `stop`, or until every image has converged; also the objective at each iterate."""
+        record = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=code.shape[:1])
+        first = state.step
+
+        def unfinished(state, record):
+            return (state.step < stop) & tf.reduce_any(state.active)
+
+        def body(state, record):
+            state_after, loss = self._step(state, code, parameters)
+            return state_after, record.write(state.step - first, loss)
+
+        state, record = tf.while_loop(unfinished, body, (state, record))
+        return state, record.stack()
+
+    def _step(self, state: State, code, parameters: Parameters) -> tuple[State, tf.Tensor]:
+        """Evaluate f and its gradient at z, keep z if it is the best so far, take an Adam step."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(state.latent)
+            loss = self.objective(state.latent, code, parameters.weight)
+        gradient = tape.gradient(loss, state.latent)
+        state = _keep_best(state, loss)
+        rate = parameters.learning_rate * self.ramp(state.step, parameters.steps)
+        change, adam = adam_update(gradient, state.adam, state.step, rate)
+        moved = self.prior.project(state.latent + change)
+        active = _still_active(state, parameters)
+        latent = tf.where(active[:, None], moved, state.latent)
+        taken = state.taken + tf.cast(active, tf.int32)
+        at_mark = (state.step % parameters.patience) == 0
+        mark = tf.where(at_mark, state.best_loss, state.mark)
+        return state._replace(step=state.step + 1, latent=latent, adam=adam, mark=mark, active=active, taken=taken), loss
+
+    def _finish(self, state: State, code, parameters: Parameters):
+        """The last iterate has not been evaluated yet; then the picture of the best one."""
+        loss = self.objective(state.latent, code, parameters.weight)
+        state = _keep_best(state, loss)
+        return state, loss, self.generator(state.best_latent)
+
+
+def _keep_best(state: State, loss: tf.Tensor) -> State:
+    better = loss < state.best_loss
+    latent = tf.where(better[:, None], state.latent, state.best_latent)
+    return state._replace(best_latent=latent, best_loss=tf.minimum(loss, state.best_loss))
+
+
+def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
+    """False from the step on where the best objective fell by less than `tolerance` of itself since the mark."""
+    at_mark = (state.step > 0) & (state.step % parameters.patience == 0)
+    stalled = state.mark - state.best_loss < parameters.tolerance * state.best_loss
+    return state.active & ~(at_mark & stalled & (parameters.tolerance > 0))
+
+
+def _parameters(options: SolveOptions) -> Parameters:
+    return Parameters(
+        tf.constant(options.steps),
+        tf.constant(options.learning_rate, tf.float32),
+        tf.constant(options.weight, tf.float32),
+        tf.constant(options.tolerance, tf.float32),
+        tf.constant(options.patience),
+    )

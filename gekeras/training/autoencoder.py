@@ -1,0 +1,192 @@
+"""Training of a task's autoencoder: Algorithm 1 step 2 with the added term of section 3.2.2.
+
+Each step shows real and generated images half and half; for a task with a degradation the loss is
+||AE(x) - x||^2 + ||AE(x_dagger) - x||^2 (as means over pixels), so that E sees pictures as they arrive and filters them.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .. import config, data, images, plots
+from ..config import AutoencoderOptions
+from ..models.autoencoder import BLOCKS, Decoder, Encoder
+from ..operators import Identity, Task
+from . import checkpoints
+from .progress import Progress
+
+
+class Networks:
+    """Encoder, decoder and their optimizer."""
+
+    def __init__(self, options: AutoencoderOptions, resolution: int, channels: int, blocks: int = BLOCKS):
+        keras.utils.set_random_seed(options.seed)
+        keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision else "float32")
+        shape = dict(
+            resolution=resolution, channels=channels, width=options.width, code_size=options.code_size, blocks=blocks
+        )
+        self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
+        keras.mixed_precision.set_global_policy("float32")
+        self.optimizer = keras.optimizers.Adam(options.learning_rate)
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def trainable_variables(self):
+        return self.encoder.trainable_variables + self.decoder.trainable_variables
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """AE(x) = DC(E(x))."""
+        return self.decoder(self.encoder(x, training=training), training=training)
+
+    def arrays(self) -> checkpoints.Arrays:
+        networks = checkpoints.weights_of("encoder", self.encoder) | checkpoints.weights_of("decoder", self.decoder)
+        return networks | checkpoints.optimizer_of("optimizer", self.optimizer)
+
+    def restore(self, arrays: checkpoints.Arrays, optimizer: bool = True) -> None:
+        checkpoints.set_weights("encoder", self.encoder, arrays)
+        checkpoints.set_weights("decoder", self.decoder, arrays)
+        if optimizer:
+            checkpoints.set_optimizer("optimizer", self.optimizer, arrays)
+
+
+def learning_rate(seen: int, options: AutoencoderOptions) -> float:
+    """Half a cosine from `learning_rate` to `final_learning_rate` over `images`."""
+    fall = 0.5 * (1 + math.cos(math.pi * min(seen / options.images, 1.0)))
+    return options.final_learning_rate + fall * (options.learning_rate - options.final_learning_rate)
+
+
+def make_step(nets: Networks, task: Task):
+    """Compiled `step(real, generated, seed, rate) -> mean squared error` over both halves."""
+    degraded = not isinstance(task.degrade, Identity)
+
+    @tf.function
+    def step(real, generated, seed, rate):
+        nets.optimizer.learning_rate.assign(rate)
+        x = tf.concat([real, generated], axis=0)
+        with tf.GradientTape() as tape:
+            loss = error = tf.reduce_mean(tf.square(nets(x, training=True) - x))
+            if degraded:
+                loss += tf.reduce_mean(tf.square(nets(task.observe(x, seed), training=True) - x))
+        nets.optimizer.apply_gradients(zip(tape.gradient(loss, nets.trainable_variables), nets.trainable_variables))
+        return error
+
+    return step
+
+
+def make_pool(generator, latent_size: int, count: int, seed: int, chunk: int = 64) -> np.ndarray:
+    """`count` generated images as uint8 `[count, h, w, c]`, a function of the seed."""
+    generate = tf.function(lambda z: generator(z), reduce_retracing=True)
+    parts = []
+    for i in range(0, count, chunk):
+        latent = tf.random.stateless_normal((min(chunk, count - i), latent_size), seed=(seed, i))
+        parts.append(images.to_uint8(generate(latent).numpy()))
+    return np.concatenate(parts)
+
+
+def train(
+    options: AutoencoderOptions,
+    task: Task,
+    items,
+    validation,
+    generator,
+    latent_size: int,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    minutes: float = 0.0,
+    quiet: bool = False,
+) -> list[tuple[int, float]]:
+    """Train from the newest checkpoint of `folder`, from the weights of run `start`, or from nothing.
+
+    Args:
+        items, validation: `data.Source` of training and of held-out real images.
+        generator: G, latent -> image; frozen.
+
+    Returns:
+        The validation curve: (real images shown, MSE of AE(x_dagger) against x on [-1, 1]).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images.write_text(folder / "options.json", config.to_json(options))
+    held_out = images.from_uint8(validation.take(np.arange(len(validation))))
+    _, side, _, channels = held_out.shape
+    nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
+    seen, curve = _resume(nets, folder, start)
+    pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed))
+    streams = [
+        iter(data.batches(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror))
+        for i, source in enumerate((items, pool))
+    ]
+    progress = Progress(folder, options.images, minutes=minutes, quiet=quiet)
+    step = make_step(nets, task)
+    while seen < options.images and not progress.out_of_time():
+        rate = tf.constant(learning_rate(seen, options), tf.float32)
+        error = step(next(streams[0]), next(streams[1]), tf.constant([options.seed, seen]), rate)
+        before, seen = seen, seen + options.batch_size
+        progress.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
+        if before // options.validate_every != seen // options.validate_every:
+            curve.append((seen, validate(nets, task, held_out)))
+        if progress.checkpoint_due():
+            _save(nets, options, task, seen, curve, held_out, folder)
+    if not curve or curve[-1][0] != seen:
+        curve.append((seen, validate(nets, task, held_out)))
+    _save(nets, options, task, seen, curve, held_out, folder)
+    return curve
+
+
+def validate(nets: Networks, task: Task, held_out: np.ndarray, chunk: int = 64) -> float:
+    """MSE of AE(x_dagger) against x, on [-1, 1]."""
+    errors = []
+    for i in range(0, len(held_out), chunk):
+        x = tf.constant(held_out[i : i + chunk])
+        restored = nets(task.observe(x, tf.constant([0, i])))
+        errors.append(tf.reduce_mean(tf.square(restored - x), axis=(1, 2, 3)).numpy())
+    return float(np.concatenate(errors).mean())
+
+
+def _last(curve) -> float:
+    return curve[-1][1] if curve else float("nan")
+
+
+def _resume(nets: Networks, folder: Path, start: Path | None) -> tuple[int, list]:
+    if found := checkpoints.load_latest(folder):
+        nets.restore(found[0])
+        return found[1]["images"], [tuple(point) for point in found[1]["curve"]]
+    if start is not None:
+        if (found := checkpoints.load_latest(start)) is None:
+            raise ValueError(f"no checkpoint in {start}")
+        nets.restore(found[0], optimizer=False)
+    return 0, []
+
+
+def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, folder: Path) -> None:
+    record = dict(
+        images=seen,
+        curve=curve,
+        task=task.name,
+        parameters=task.parameters,
+        network=dict(nets.encoder.config),
+        options=config.to_dict(options),
+    )
+    checkpoints.save_rotating(folder, seen, nets.arrays(), record)
+    x = tf.constant(held_out[:8])
+    observed = task.observe(x, tf.constant([0, 0]))
+    sheet = plots.grid(np.concatenate([x, observed, nets(observed)]), columns=8)
+    images.write(folder / f"samples-{seen:09d}.png", sheet)
+
+
+def networks_of(folder: Path) -> tuple[Networks, dict]:
+    """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none."""
+    if (found := checkpoints.load_latest(folder)) is None:
+        raise ValueError(f"no checkpoint in {folder}")
+    arrays, record = found
+    shape = record["network"]
+    nets = Networks(
+        config.from_dict(AutoencoderOptions, record["options"]), shape["resolution"], shape["channels"], shape["blocks"]
+    )
+    nets.restore(arrays)
+    return nets, record

@@ -1,0 +1,92 @@
+"""Checkpoints: one `.npz` of named arrays with a JSON record inside, written under another name and renamed.
+
+A zip archive carries a CRC of every member, so a damaged file is noticed when it is read, and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def save(path: Path, arrays: Arrays, record: dict[str, Any]) -> None:
+    """Write atomically: a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, __record__=np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and record of a checkpoint. Raises ValueError if it is damaged or is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        record = json.loads(arrays.pop("__record__").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+    return arrays, record
+
+
+def save_rotating(folder: Path, images: int, arrays: Arrays, record: dict[str, Any], keep: int = 2) -> Path:
+    """Save as `checkpoint-<images>.npz` and remove all but the newest `keep`."""
+    path = folder / f"checkpoint-{images:09d}.npz"
+    save(path, arrays, record)
+    for old in _files(folder)[:-keep]:
+        old.unlink()
+    return path
+
+
+def load_latest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """The newest whole checkpoint of a folder, or None; a damaged one is passed over with a warning."""
+    for path in reversed(_files(folder)):
+        try:
+            return load(path)
+        except ValueError as error:
+            warnings.warn(f"{error}; trying the one before", stacklevel=2)
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoint-*.npz"))
+
+
+def weights_of(prefix: str, network) -> Arrays:
+    """Weights of a Keras network as `prefix/layer/index`."""
+    layers = ((layer.name, layer.get_weights()) for layer in network.layers)
+    return {f"{prefix}/{name}/{i}": w for name, weights in layers for i, w in enumerate(weights)}
+
+
+def set_weights(prefix: str, network, arrays: Arrays) -> None:
+    """Inverse of `weights_of` (any float dtype). Raises ValueError if a layer's weights are missing."""
+    for layer in network.layers:
+        names = [f"{prefix}/{layer.name}/{i}" for i in range(len(layer.get_weights()))]
+        if missing := [name for name in names if name not in arrays]:
+            raise ValueError(f"checkpoint lacks {missing[0]}")
+        if names:
+            layer.set_weights([arrays[name].astype("float32") for name in names])
+
+
+def optimizer_of(prefix: str, optimizer) -> Arrays:
+    """Variables of a Keras optimizer, in its order."""
+    return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(optimizer.variables)}
+
+
+def set_optimizer(prefix: str, optimizer, arrays: Arrays) -> None:
+    """Inverse of `optimizer_of`; the optimizer must be built."""
+    for i, variable in enumerate(optimizer.variables):
+        variable.assign(arrays[f"{prefix}/{i}"])

@@ -1,0 +1,35 @@
+"""The progressive schedule as a function of one number, images shown so far; resuming needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import MINIBATCH, GANOptions
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where training stands: resolution, blend alpha in [0, 1], phase (counts fades and stable parts), batch size."""
+
+    resolution: int
+    alpha: float
+    phase: int
+    batch_size: int
+
+
+def total_images(options: GANOptions) -> int:
+    return sum(stage.fade + stage.stable for stage in options.stages)
+
+
+def at(images: int, options: GANOptions) -> Point:
+    """The point of the schedule after `images` images; past the end, the last stage."""
+    begin = 0
+    for i, stage in enumerate(options.stages):
+        end = begin + stage.fade + stage.stable
+        if images < end or i == len(options.stages) - 1:
+            seen = images - begin
+            alpha = min(seen / stage.fade, 1.0) if stage.fade else 1.0
+            batch_size = options.batch_size or MINIBATCH[stage.resolution]
+            return Point(stage.resolution, alpha, 2 * i + (seen >= stage.fade), batch_size)
+        begin = end
+    raise ValueError("the schedule has no stages")
