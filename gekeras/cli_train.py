@@ -1,0 +1,168 @@
+"""The commands `gekeras train gan`, `gekeras train autoencoder` and `gekeras export`: from pictures to a preset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import config
+
+FILE = click.Path(path_type=Path)
+TASK_NAMES = ("reconstruct", "superres")
+
+
+def train_options(command):
+    for option in reversed(
+        (
+            click.option(
+                "--run",
+                "folder",
+                type=FILE,
+                required=True,
+                help="Run folder; a run that was stopped goes on from its last checkpoint.",
+            ),
+            click.option(
+                "--minutes", type=click.FloatRange(min=0), default=0.0, help="Stop, with a checkpoint, after so long."
+            ),
+            click.option("--memory", is_flag=True, help="Decode all pictures once and hold them in memory."),
+            click.option("--bfloat16", is_flag=True, help="bfloat16 activations over float32 weights."),
+            click.option("--seed", type=click.IntRange(min=0), default=1000, show_default=True),
+            click.option("--quiet", is_flag=True, help="No progress lines."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def train():
+    """Train the generator, then an autoencoder for each task."""
+
+
+def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
+    try:
+        return tuple(config.Stage(*(int(part) for part in value.split(":"))) for value in values)
+    except TypeError as error:
+        raise click.BadParameter("a stage is RESOLUTION:FADE:STABLE, in images, as 16:20000:50000") from error
+
+
+@train.command("gan")
+@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@train_options
+@click.option("--resolution", type=int, default=128, show_default=True, help="Side of the pictures, a power of two.")
+@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
+@click.option("--latent-size", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option(
+    "--fmap-base",
+    type=click.IntRange(min=1),
+    default=8192,
+    show_default=True,
+    help="Channels at a resolution r: min(2 base / r, max).",
+)
+@click.option("--fmap-max", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option("--loss", type=click.Choice(["wgan-gp", "nonsaturating"]), default="wgan-gp", show_default=True)
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    callback=_stage,
+    metavar="RES:FADE:STABLE",
+    help="One resolution of the schedule, in images; repeat, smallest first. Default: the original's, 600,000 each part.",
+)
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(min=0), default=0, help="Images a step; default: the original's table."
+)
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True)
+@click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time.")
+def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **values):
+    """Train a progressive GAN on PICTURES: folders or tar shards.
+
+    \b
+    Example:
+      gekeras train gan photos/ --run runs/gan --resolution 64 --fmap-base 2048 --fmap-max 128 --latent-size 256 \\
+        --loss nonsaturating --batch 32 \\
+        --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:100000
+    """
+    options = config.GANOptions(channels=int(channels), mixed_precision=bfloat16, **values)
+
+    from . import data
+    from .training import gan
+
+    seen = gan.train(options, data.entries(*pictures), folder, memory=memory, minutes=minutes, quiet=quiet)
+    click.echo(f"{folder}: {seen:,} images shown")
+
+
+@train.command("autoencoder")
+@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@click.option("--task", type=click.Choice(TASK_NAMES), required=True)
+@train_options
+@click.option("--generator", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN.")
+@click.option("--from", "start", type=FILE, metavar="RUN", help="Start from the weights of another autoencoder run.")
+@click.option(
+    "--validation",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Pictures held out for the validation curve.",
+)
+@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="f of Table 1.")
+@click.option("--code-size", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option("--images", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Real images to show.")
+@click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.0005, show_default=True)
+@click.option("--pool", type=click.IntRange(min=1), default=20_000, show_default=True, help="Generated images to draw from.")
+def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, generator, start, validation, **values):
+    """Train a task's autoencoder on PICTURES and as many generated ones.
+
+    \b
+    Example:
+      gekeras train autoencoder photos/ --task superres --generator runs/gan --run runs/superres --width 16
+    """
+    options = config.AutoencoderOptions(mixed_precision=bfloat16, **values)
+
+    from . import data
+    from .operators import make_task
+    from .training import autoencoder, gan
+
+    nets, _ = gan.networks_of(generator)
+    network = gan.generator_of(nets)
+    shape = network.config
+    items = data.entries(*pictures)
+    if validation >= len(items):
+        raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
+    sources = [
+        data.Source(part, shape["resolution"], shape["channels"], memory)
+        for part in (items[:-validation], items[-validation:])
+    ]
+    curve = autoencoder.train(
+        options,
+        make_task(task),
+        *sources,
+        network,
+        shape["latent_size"],
+        folder,
+        start=start,
+        minutes=minutes,
+        quiet=quiet,
+    )
+    click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
+
+
+@click.command()
+@click.argument("folder", type=FILE, metavar="PRESET_DIR")
+@click.option("--gan", "gan_run", type=FILE, metavar="RUN", help="Run folder of the GAN.")
+@click.option(
+    "--autoencoder", "runs", type=FILE, multiple=True, metavar="RUN", help="Run folder of an autoencoder; repeatable."
+)
+def export(folder, gan_run, runs):
+    """Write trained runs as a preset of SavedModels; parts that are not named stay as they are.
+
+    \b
+    Example:
+      gekeras export saved_models/my-faces --gan runs/gan --autoencoder runs/superres
+    """
+    from . import export as exporting
+
+    click.echo("\n".join(f"{folder / name}" for name in exporting.export(folder, gan_run, runs)))

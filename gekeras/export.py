@@ -1,0 +1,146 @@
+"""Networks -> SavedModels -> a preset folder.
+
+Every part has one signature, `serving_default`, and is callable after `tf.saved_model.load`. Autoencoders are stored in
+float16 and computed in float32; the generator, whose pictures are the result, keeps float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import images, presets
+from .training import autoencoder, checkpoints, gan
+
+
+class Part(tf.Module):
+    """A network as a tensor -> tensor function with a serving signature; `input_name` and `output_name` are its keys."""
+
+    def __init__(self, network, input_name: str, output_name: str):
+        super().__init__(name=network.name)
+        self.network = network
+        shape = [None, *network.inputs[0].shape[1:]]
+        specification = tf.TensorSpec(shape, tf.float32, name=input_name)
+        self.call = tf.function(lambda x: tf.cast(network(x, training=False), tf.float32), input_signature=[specification])
+        self.serve = tf.function(lambda x: {output_name: self.call(x)}, input_signature=[specification])
+
+    @tf.function
+    def __call__(self, x):
+        return self.call(x)
+
+
+def save_part(network, folder: Path, input_name: str, output_name: str, version: int = 1) -> Path:
+    """Write a network to `folder/version` as a SavedModel whose call works for any batch size."""
+    part = Part(network, input_name, output_name)
+    part(tf.zeros([1, *network.inputs[0].shape[1:]]))
+    part.__call__.get_concrete_function(tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32))
+    path = folder / str(version)
+    tf.saved_model.save(part, str(path), signatures=part.serve.get_concrete_function())
+    (path / "fingerprint.pb").unlink(missing_ok=True)  # differs at every writing and is read by nothing here
+    return path
+
+
+@contextlib.contextmanager
+def stored_in_half():
+    """Networks built here hold float16 weights and compute in float32."""
+    policy = keras.mixed_precision.Policy("float32")
+    policy._variable_dtype = "float16"  # Keras names only the opposite mix; keras is pinned where this code runs
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def in_half(network):
+    """The same network with its weights stored as float16."""
+    with stored_in_half():
+        copy = type(network)(**network.config, name=network.name)
+    copy.set_weights([w.astype(np.float16) for w in network.get_weights()])
+    return copy
+
+
+def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path]) -> list[str]:
+    """Write the parts of these runs into a preset folder and bring `preset.json` up to date.
+
+    Parts that no run is given for stay, with their description and scores; a new generator drops all autoencoders'
+    scores, since they were measured with the old one.
+
+    Returns:
+        The names of the parts written.
+
+    Raises:
+        ValueError: nothing to write, a run without a checkpoint, or no generator yet.
+    """
+    if not gan_run and not autoencoder_runs:
+        raise ValueError("name a GAN run, an autoencoder run, or both")
+    record = preset / "preset.json"
+    info = json.loads(record.read_text()) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
+    written = []
+    if gan_run:
+        info |= export_generator(gan_run, preset)
+        info.pop("scores", None)
+        written.append("generator")
+    elif "generator" not in info:
+        raise ValueError(f"{preset} has no generator; name a GAN run")
+    for run in autoencoder_runs:
+        task, parameters, details = export_autoencoder(run, preset)
+        info["tasks"][task] = parameters
+        info.setdefault("autoencoders", {})[task] = details
+        info["code_size"] = details["options"]["code_size"]
+        written += [f"encoder-{task}", f"decoder-{task}"]
+    write_record(preset, info)
+    return written
+
+
+def export_generator(run: Path, preset: Path) -> dict[str, Any]:
+    """The averaged generator of a GAN run -> `preset/generator`, and what training can go on from -> `preset/training`."""
+    nets, record = gan.networks_of(run)
+    shutil.rmtree(preset / "generator", ignore_errors=True)
+    generator = gan.generator_of(nets)
+    save_part(generator, preset / "generator", "latent", "image")
+    weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
+    checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
+    config = generator.config
+    return dict(
+        resolution=config["resolution"],
+        channels=config["channels"],
+        latent_size=config["latent_size"],
+        generator=dict(parameters=generator.count_params(), images=record["images"], options=record["options"]),
+    )
+
+
+def export_autoencoder(run: Path, preset: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Encoder and decoder of an autoencoder run -> `preset/encoder-<task>`, `preset/decoder-<task>`."""
+    nets, record = autoencoder.networks_of(run)
+    encoder, decoder = in_half(float32(nets.encoder)), in_half(float32(nets.decoder))
+    for network, inside, outside in ((encoder, "image", "code"), (decoder, "code", "image")):
+        folder = preset / f"{network.name}-{record['task']}"
+        shutil.rmtree(folder, ignore_errors=True)
+        save_part(network, folder, inside, outside)
+    kept = {k: record[k] for k in ("images", "curve", "options")}
+    details = dict(parameters=encoder.count_params() + decoder.count_params(), **kept)
+    return record["task"], record["parameters"], details
+
+
+def float32(network):
+    """The same network computing in float32, whatever it was trained in."""
+    copy = type(network)(**network.config, name=network.name)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def write_record(preset: Path, info: dict[str, Any]) -> None:
+    """`preset.json` with a checksum of every file of the SavedModels."""
+    parts = [p for p in sorted(preset.rglob("*")) if p.is_file() and len(p.relative_to(preset).parts) > 1]
+    checksums = {p.relative_to(preset).as_posix(): presets.checksum(p) for p in parts}
+    images.write_text(preset / "preset.json", json.dumps({**info, "checksums": checksums}, indent=2) + "\n")
