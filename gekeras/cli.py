@@ -217,9 +217,10 @@ def demo(output, preset, models):
 @click.option("--method", "names", multiple=True, help="GE, ConvAE, invertGAN, bicubic, input; all by default.")
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
+@click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @preset_options
 @solve_options
-def evaluate(task, pictures, count, names, batch, output, preset, models, fidelity, **changes):
+def evaluate(task, pictures, count, names, batch, output, record, preset, models, fidelity, **changes):
     """Score GE and its baselines on a folder of pictures. A stopped evaluation goes on where it was.
 
     \b
@@ -251,6 +252,8 @@ def evaluate(task, pictures, count, names, batch, output, preset, models, fideli
     table = evaluation.summary(rows)
     images.write_text(output.with_suffix(".csv"), evaluation.to_csv(table))
     images.write_text(output.with_suffix(".md"), evaluation.to_markdown(table))
+    if record:
+        loaded.record_scores(task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
     click.echo(evaluation.to_markdown(table), nl=False)
 
 
@@ -270,7 +273,7 @@ def _describe(name: str, info: dict[str, Any]) -> str:
         f"{name}: {info['resolution']}x{info['resolution']}x{info['channels']}, {info.get('description', '')}".rstrip(", ")
     ]
     for task in info["tasks"]:
-        scores = info.get("scores", {}).get(task, {}).get("GE")
+        scores = info.get("scores", {}).get(task, {}).get("methods", {}).get("GE")
         lines.append(
             f"  {task}"
             + (

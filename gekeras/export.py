@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import images, presets
+from . import images, plots, presets
 from .training import autoencoder, checkpoints, gan
 
 
@@ -110,6 +110,8 @@ def export_generator(run: Path, preset: Path) -> dict[str, Any]:
     save_part(generator, preset / "generator", "latent", "image")
     weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
     checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
+    latent = tf.random.stateless_normal((48, generator.config["latent_size"]), seed=(0, 0))
+    images.write(preset / "samples.png", plots.grid(np.clip(generator(latent), -1, 1), columns=12))
     config = generator.config
     return dict(
         resolution=config["resolution"],

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
+from . import images
+
 DEFAULT = "faces-64"
 ENVIRONMENT = "GEKERAS_MODELS"
 _PACKAGE = Path(__file__).resolve().parent
@@ -108,6 +110,12 @@ class Preset:
     def verify(self) -> list[str]:
         """Files whose SHA-256 is not the recorded one, or that are missing; empty if all is well."""
         return [name for name, digest in self.info["checksums"].items() if checksum(self.folder / name) != digest]
+
+    def record_scores(self, task: str, methods: list[dict[str, Any]], data: str, options: dict[str, Any]) -> None:
+        """Store an evaluation's summary in `preset.json`: what was scored, on what, and with which options."""
+        named = {row["method"]: {k: v for k, v in row.items() if k != "method"} for row in methods}
+        self.info.setdefault("scores", {})[task] = {"data": data, "options": options, "methods": named}
+        images.write_text(self.folder / "preset.json", json.dumps(self.info, indent=2) + "\n")
 
 
 @functools.cache
