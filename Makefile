@@ -3,7 +3,7 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
-export TF_CPP_MIN_LOG_LEVEL := 2
+export TF_CPP_MIN_LOG_LEVEL := 3
 
 .NOTPARALLEL: # two set-ups of one environment at once would spoil it
 .PHONY: help demo test test-fast lint clean moved

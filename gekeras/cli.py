@@ -17,7 +17,7 @@ from . import config, presets
 from ._version import __version__
 from .cli_train import FILE, TASK_NAMES, export, train
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter is not the user's business
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs its plug-in registration as errors
 
 
 class OneLineErrors(click.Group):
@@ -175,9 +175,8 @@ class _progress:
     """A progress bar over gradient steps on stderr; hidden when that is no terminal."""
 
     def __init__(self, steps: int, quiet: bool):
-        self.bar = (
-            click.progressbar(length=steps, label="solving", file=sys.stderr, show_pos=True) if not quiet and steps else None
-        )
+        shown = steps and not quiet and sys.stderr.isatty()
+        self.bar = click.progressbar(length=steps, label="solving", file=sys.stderr, show_pos=True) if shown else None
         self.done = 0
 
     def __enter__(self):
@@ -200,7 +199,7 @@ class _progress:
 @click.option("--output", type=FILE, default=Path("demo"), show_default=True, metavar="DIR")
 @preset_options
 def demo(output, preset, models):
-    """Restore the portrait that comes with the package: 16x16 pixels back to 64x64."""
+    """Restore the portrait that comes with the package from a quarter of the preset's side."""
     portrait = Path(__file__).parent / "assets" / "astronaut.png"
     output.mkdir(parents=True, exist_ok=True)
     panel = output / "panel.png"

@@ -156,7 +156,13 @@ def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, 
 @click.option(
     "--autoencoder", "runs", type=FILE, multiple=True, metavar="RUN", help="Run folder of an autoencoder; repeatable."
 )
-def export(folder, gan_run, runs):
+@click.option(
+    "--about",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="JSON",
+    help="Description, data and terms to keep in the preset's record.",
+)
+def export(folder, gan_run, runs, about):
     """Write trained runs as a preset of SavedModels; parts that are not named stay as they are.
 
     \b
@@ -165,4 +171,4 @@ def export(folder, gan_run, runs):
     """
     from . import export as exporting
 
-    click.echo("\n".join(f"{folder / name}" for name in exporting.export(folder, gan_run, runs)))
+    click.echo("\n".join(f"{folder / name}" for name in exporting.export(folder, gan_run, runs, about)))

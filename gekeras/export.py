@@ -69,11 +69,16 @@ def in_half(network):
     return copy
 
 
-def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path]) -> list[str]:
+def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path], about: Path | None = None) -> list[str]:
     """Write the parts of these runs into a preset folder and bring `preset.json` up to date.
 
     Parts that no run is given for stay, with their description and scores; a new generator drops all autoencoders'
     scores, since they were measured with the old one.
+
+    Args:
+        preset: folder to write.
+        gan_run, autoencoder_runs: run folders.
+        about: JSON file with what no run knows: description, data, terms.
 
     Returns:
         The names of the parts written.
@@ -81,8 +86,8 @@ def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path])
     Raises:
         ValueError: nothing to write, a run without a checkpoint, or no generator yet.
     """
-    if not gan_run and not autoencoder_runs:
-        raise ValueError("name a GAN run, an autoencoder run, or both")
+    if not gan_run and not autoencoder_runs and not about:
+        raise ValueError("name a GAN run, an autoencoder run, or a description")
     record = preset / "preset.json"
     info = json.loads(record.read_text()) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
     written = []
@@ -98,6 +103,8 @@ def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path])
         info.setdefault("autoencoders", {})[task] = details
         info["code_size"] = details["options"]["code_size"]
         written += [f"encoder-{task}", f"decoder-{task}"]
+    if about:
+        info |= json.loads(about.read_text())
     write_record(preset, info)
     return written
 
@@ -143,6 +150,6 @@ def float32(network):
 
 def write_record(preset: Path, info: dict[str, Any]) -> None:
     """`preset.json` with a checksum of every file of the SavedModels."""
-    parts = [p for p in sorted(preset.rglob("*")) if p.is_file() and len(p.relative_to(preset).parts) > 1]
-    checksums = {p.relative_to(preset).as_posix(): presets.checksum(p) for p in parts}
+    files = [p for p in sorted(preset.glob("*/[0-9]*/**/*")) if p.is_file()]  # the training checkpoint is not installed
+    checksums = {p.relative_to(preset).as_posix(): presets.checksum(p) for p in files}
     images.write_text(preset / "preset.json", json.dumps({**info, "checksums": checksums}, indent=2) + "\n")

@@ -1,0 +1,92 @@
+"""What several tests share: a folder of small pictures, and a tiny preset made from it by the package's own commands.
+
+Everything is seeded and small (16x16 pixels, 8 channels), runs on the CPU, and needs nothing outside the repository.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # exact comparisons are promised on the CPU only
+os.environ.pop("GEKERAS_MODELS", None)
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gekeras.config import AutoencoderOptions, GANOptions, Stage
+
+SIDE = 16
+TASKS = ("superres", "reconstruct")
+GAN = GANOptions(
+    resolution=SIDE,
+    latent_size=16,
+    fmap_base=64,
+    fmap_max=8,
+    stages=(Stage(8, 0, 16), Stage(16, 16, 16)),
+    loss="nonsaturating",
+    batch_size=8,
+    average_decay=0.5,
+    seed=3,
+)
+AUTOENCODER = AutoencoderOptions(width=4, code_size=16, images=64, batch_size=8, pool=32, learning_rate=0.002, seed=5)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of 24 smooth color pictures of 16x16 pixels, p00.png to p23.png."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(1)
+    for k in range(24):
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / f"p{k:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gan_run(tmp_path_factory, pictures):
+    """Run folder of a GAN grown from 8 to 16 px: six steps, past its last fade."""
+    from gekeras import data
+    from gekeras.training import gan
+
+    folder = tmp_path_factory.mktemp("runs") / "gan"
+    gan.train(GAN, data.entries(pictures), folder, memory=True, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def autoencoder_runs(tmp_path_factory, pictures, gan_run):
+    """Task -> run folder of its autoencoder."""
+    from gekeras import data
+    from gekeras.operators import make_task
+    from gekeras.training import autoencoder, gan
+
+    generator = gan.generator_of(gan.networks_of(gan_run)[0])
+    items = data.entries(pictures)
+    sources = [data.Source(part, SIDE, memory=True) for part in (items[:-4], items[-4:])]
+    folders = {task: tmp_path_factory.mktemp("runs") / task for task in TASKS}
+    for task, folder in folders.items():
+        autoencoder.train(AUTOENCODER, make_task(task), *sources, generator, GAN.latent_size, folder, quiet=True)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory, gan_run, autoencoder_runs):
+    """A folder of presets that holds one, `tiny`, with both tasks."""
+    from gekeras import export
+
+    folder = tmp_path_factory.mktemp("models")
+    export.export(folder / "tiny", gan_run, list(autoencoder_runs.values()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(models):
+    """The loaded preset."""
+    from gekeras import presets
+
+    return presets.load("tiny", models)
