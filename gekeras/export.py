@@ -6,7 +6,6 @@ float16 and computed in float32; the generator, whose pictures are the result, k
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import images, plots, presets
+from .models.precision import building_in
 from .training import autoencoder, checkpoints, gan
 
 
@@ -48,22 +48,11 @@ def save_part(network, folder: Path, input_name: str, output_name: str, version:
     return path
 
 
-@contextlib.contextmanager
-def stored_in_half():
-    """Networks built here hold float16 weights and compute in float32."""
+def in_half(network):
+    """The same network with its weights stored as float16 and its arithmetic in float32."""
     policy = keras.mixed_precision.Policy("float32")
     policy._variable_dtype = "float16"  # Keras names only the opposite mix; keras is pinned where this code runs
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(policy)
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(before)
-
-
-def in_half(network):
-    """The same network with its weights stored as float16."""
-    with stored_in_half():
+    with building_in(policy):
         copy = type(network)(**network.config, name=network.name)
     copy.set_weights([w.astype(np.float16) for w in network.get_weights()])
     return copy

@@ -23,7 +23,7 @@ MIN_SIDE = 2
 
 # Named, so that no decoder that starts another program (EPS) or builds composites (PSD) ever sees a user's file.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _QUALITY = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}  # 0: 4:4:4, color at full size
 _SEVERAL = "is animated or has several pages; a single picture is needed"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's own "L"
@@ -249,8 +249,8 @@ def write(path: PathLike, image: np.ndarray) -> None:
     if not np.isfinite(image).all():
         raise ImageError(path, "not written: the image holds NaN or infinite values")
     suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix not in _SUFFIXES:
-        raise ImageError(path, f"cannot write {suffix or 'no suffix'!r}: use one of {', '.join(_SUFFIXES)}")
+    if suffix not in SUFFIXES:
+        raise ImageError(path, f"cannot write {suffix or 'no suffix'!r}: use one of {', '.join(SUFFIXES)}")
     name = {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper())
     levels = to_uint8(image)
     buffer = io.BytesIO()

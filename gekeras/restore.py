@@ -62,23 +62,31 @@ def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
     Raises:
         ValueError: a file for several inputs, two inputs with one result, a result over its input, an unwritable place.
     """
-    if output is None:
-        paths = [p.with_name(f"{p.stem}.restored.png") for p in inputs]
-    elif output.is_dir() or not output.suffix:
-        output.mkdir(parents=True, exist_ok=True)
-        paths = [output / f"{p.stem}.restored.png" for p in inputs]
-    elif len(inputs) > 1:
+    folder = output if output is not None and (output.is_dir() or not output.suffix) else None
+    if output is not None and folder is None and len(inputs) > 1:
         raise ValueError(f"{output} is a file, but there are {len(inputs)} inputs; give a folder")
+    names = [f"{p.stem}.restored.png" for p in inputs]
+    if folder:
+        paths = [folder / name for name in names]
     else:
-        paths = [output]
+        paths = [output] if output else [p.with_name(name) for p, name in zip(inputs, names)]
     if len(set(paths)) < len(paths):
         raise ValueError("two inputs of one name would have the same output; solve them one at a time")
+    if folder and not folder.is_dir():
+        images.check_writable(folder / "x" if folder.exists() else folder)  # made when there is something to put into it
+        return paths
     for source, path in zip(inputs, paths):
-        if path.resolve() == source.resolve():
-            raise ValueError(f"{path} is the input; name another output")
-        for written in (path, path.with_suffix(".json")):
-            images.check_writable(written)
+        _check_place(source, path)
     return paths
+
+
+def _check_place(source: Path, path: Path) -> None:
+    if path.suffix.lower() not in images.SUFFIXES:
+        raise images.ImageError(path, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
+    if path.resolve() == source.resolve():
+        raise ValueError(f"{path} is the input; name another output")
+    for written in (path, path.with_suffix(".json")):
+        images.check_writable(written)
 
 
 def scores(item: Observation, image: np.ndarray, task: Task) -> dict[str, Any]:
@@ -130,6 +138,7 @@ def records(
 def write(paths: list[Path], solution: Solution, found: list[dict[str, Any]]) -> None:
     """Each picture, then its record under the same stem; whole files or none."""
     for path, image, record in zip(paths, solution.image, found):
+        path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
         images.write(path, image)
         images.write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
 

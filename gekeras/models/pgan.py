@@ -131,9 +131,10 @@ class Discriminator(keras.Model):
         name="discriminator",
         **kwargs,
     ):
+        sizes = resolutions(resolution)[:0:-1]
         image = reduced = keras.Input((resolution, resolution, channels), name="image")
         x = _from_rgb(image, resolution, width(resolution, fmap_base, fmap_max))
-        for res in resolutions(resolution)[:0:-1]:
+        for res in sizes:
             below = width(res // 2, fmap_base, fmap_max)
             x = _down_block(x, res, width(res, fmap_base, fmap_max), below)
             if fade:

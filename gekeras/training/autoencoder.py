@@ -16,6 +16,7 @@ import tensorflow as tf
 from .. import config, data, images, plots
 from ..config import AutoencoderOptions
 from ..models.autoencoder import BLOCKS, Decoder, Encoder
+from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
 from . import checkpoints
 from .progress import Progress
@@ -26,12 +27,11 @@ class Networks:
 
     def __init__(self, options: AutoencoderOptions, resolution: int, channels: int, blocks: int = BLOCKS):
         keras.utils.set_random_seed(options.seed)
-        keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision else "float32")
         shape = dict(
             resolution=resolution, channels=channels, width=options.width, code_size=options.code_size, blocks=blocks
         )
-        self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
-        keras.mixed_precision.set_global_policy("float32")
+        with building_in(training_policy(options.mixed_precision)):
+            self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
         self.optimizer = keras.optimizers.Adam(options.learning_rate)
         self.optimizer.build(self.trainable_variables)
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from .. import config, data, images, plots
 from ..config import GANOptions
 from ..models.pgan import Discriminator, Generator, copy_weights, set_alpha
+from ..models.precision import building_in, training_policy
 from . import checkpoints, losses, schedule
 from .progress import Progress
 
@@ -26,14 +27,13 @@ class Networks:
     def __init__(self, options: GANOptions, resolution: int, grown_from: Networks | None = None):
         self.options, self.resolution = options, resolution
         keras.utils.set_random_seed(options.seed + resolution)
-        keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision else "float32")
         shape = dict(
             resolution=resolution, channels=options.channels, fmap_base=options.fmap_base, fmap_max=options.fmap_max
         )
-        self.generator = Generator(latent_size=options.latent_size, fade=True, **shape)
-        self.average = Generator(latent_size=options.latent_size, fade=True, **shape)
-        self.discriminator = Discriminator(fade=True, **shape)
-        keras.mixed_precision.set_global_policy("float32")
+        with building_in(training_policy(options.mixed_precision)):
+            self.generator = Generator(latent_size=options.latent_size, fade=True, **shape)
+            self.average = Generator(latent_size=options.latent_size, fade=True, **shape)
+            self.discriminator = Discriminator(fade=True, **shape)
         self.average.set_weights(self.generator.get_weights())  # new layers start equal, old ones keep their average
         if grown_from:
             for name in ("generator", "average", "discriminator"):
@@ -138,10 +138,10 @@ def train(
     Returns:
         Images shown so far, over all runs of this folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "options.json").write_text(config.to_json(options))
-    progress = Progress(folder, schedule.total_images(options), minutes=minutes, quiet=quiet)
     nets, seen, phase = _resume(options, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    images.write_text(folder / "options.json", config.to_json(options))
+    progress = Progress(folder, schedule.total_images(options), minutes=minutes, quiet=quiet)
     while seen < progress.total and not progress.out_of_time():
         point = schedule.at(seen, options)
         if nets is None or nets.resolution != point.resolution:
@@ -155,6 +155,9 @@ def _resume(options: GANOptions, folder: Path):
     if found is None:
         return None, 0, -1
     arrays, record = found
+    for name in ("channels", "latent_size", "fmap_base", "fmap_max"):
+        if record["options"][name] != getattr(options, name):
+            raise ValueError(f"{folder} was trained with {name} {record['options'][name]}, not {getattr(options, name)}")
     nets = Networks(options, record["resolution"])
     nets.restore(arrays)
     return nets, record["images"], record["phase"]

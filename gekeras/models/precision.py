@@ -1,0 +1,21 @@
+"""Which precision networks are built in: Keras' global policy, for the length of a block and not longer."""
+
+import contextlib
+
+import keras
+
+
+@contextlib.contextmanager
+def building_in(policy):
+    """Networks built inside get this dtype policy (a name such as `"mixed_bfloat16"`, or a policy object)."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def training_policy(mixed_precision: bool) -> str:
+    """bfloat16 activations over float32 weights, or float32 throughout."""
+    return "mixed_bfloat16" if mixed_precision else "float32"

@@ -1,0 +1,170 @@
+"""The training stream: every picture once an epoch, the same from a folder, shards or memory, and from any point on."""
+
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from gekeras import data, images
+
+
+@pytest.fixture
+def mixed(tmp_path, rng):
+    """Pictures of several formats and sizes, one in a subfolder, beside a text file."""
+    folder = tmp_path / "mixed"
+    (folder / "more").mkdir(parents=True)
+    for name, size in {"a.png": (16, 16), "b.JPG": (40, 24), "c.bmp": (16, 33), "more/d.webp": (20, 20)}.items():
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def shards_of(folder, target, count=2):
+    """The folder's pictures dealt out to `count` tar files, in order."""
+    target.mkdir()
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+    per = -(-len(files) // count)
+    for k in range(count):
+        with tarfile.open(target / f"part-{k}.tar", "w") as tar:
+            for path in files[k * per : (k + 1) * per]:
+                tar.add(path, path.relative_to(folder).as_posix())
+    return target
+
+
+def stream(source, batches, batch_size=4, **options):
+    taken = data.batches(source, batch_size, **options).take(batches)
+    return np.concatenate(list(taken.as_numpy_iterator()))
+
+
+def numbered(count, side=2):
+    """Pictures that are their own number, their left half one level darker."""
+    array = np.repeat(np.arange(1, count + 1, dtype=np.uint8), side * side * 3).reshape(count, side, side, 3)
+    array[:, :, : side // 2] -= 1
+    return array
+
+
+def test_folder_and_shards_hold_the_same_pictures(mixed, tmp_path):
+    loose, packed = data.entries(mixed), data.entries(shards_of(mixed, tmp_path / "shards"))
+    assert [e.name for e in packed] == [e.name for e in loose] == ["a.png", "b.JPG", "c.bmp", "more/d.webp"]
+    np.testing.assert_array_equal(data.load_all(loose, 8), data.load_all(packed, 8))
+
+
+def test_several_paths_in_their_order(mixed, tmp_path):
+    single = mixed / "c.bmp"
+    shards = shards_of(mixed, tmp_path / "shards")
+    found = data.entries(single, shards / "part-0.tar", str(mixed / "more"))
+    assert [e.name for e in found] == ["c.bmp", "a.png", "b.JPG", "d.webp"]
+
+
+def test_load_is_the_center_square_reduced(mixed):
+    for entry in data.entries(mixed):
+        if entry.name == "b.JPG":
+            continue
+        picture = data.load(entry, 4)
+        assert picture.shape == (4, 4, 3) and picture.dtype == np.uint8
+        expected = images.to_uint8(images.fit(images.read(entry.path, 3), 4)).astype(int)
+        assert np.abs(picture - expected).max() <= 1  # rounded once here, and after the reduction there
+
+
+def test_grey(mixed):
+    entry = data.entries(mixed)[0]
+    grey = data.load(entry, 16, channels=1)
+    assert grey.shape == (16, 16, 1)
+    np.testing.assert_array_equal(grey[..., 0], Image.open(entry.path).convert("L"))
+
+
+def test_every_epoch_is_a_permutation():
+    positions = data.positions(10, 5, seed=3)
+    epochs = [np.concatenate([next(positions)[0], next(positions)[0]]) for _ in range(3)]
+    for order in epochs:
+        assert sorted(order) == list(range(10))
+    assert not (epochs[0] == epochs[1]).all() and not (epochs[1] == epochs[2]).all()
+
+
+def test_batches_that_do_not_divide_an_epoch():
+    positions = data.positions(7, 5, seed=3)
+    order = np.concatenate([next(positions)[0] for _ in range(7)])  # five epochs
+    for epoch in order.reshape(5, 7):
+        assert sorted(epoch) == list(range(7))
+
+
+@pytest.mark.parametrize("start", [0, 4, 7, 12, 25])
+def test_a_stream_that_starts_later_is_the_tail_of_the_stream(start):
+    source = data.Source(numbered(10))
+    whole = stream(source, 15, batch_size=4, seed=1)
+    np.testing.assert_array_equal(stream(source, 5, batch_size=4, seed=1, start=start), whole[start : start + 20])
+
+
+def test_the_seed_decides_the_order():
+    source = data.Source(numbered(10))
+    one, same, other = (stream(source, 5, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not (one == other).all()
+
+
+def test_mirroring_flips_half_of_the_pictures_left_to_right():
+    source = data.Source(numbered(200))
+    plain, mirrored = (stream(source, 50, seed=1, mirror=mirror) for mirror in (False, True))
+    np.testing.assert_array_equal(np.sort(np.rint((plain[:, 0, 1, 0] + 1) * 127.5)), np.arange(1, 201))
+    flipped = (mirrored[:, 0, 0, 0] > mirrored[:, 0, 1, 0]).astype(bool)
+    np.testing.assert_array_equal(mirrored[flipped], plain[flipped][:, :, ::-1])
+    np.testing.assert_array_equal(mirrored[~flipped], plain[~flipped])
+    assert 70 <= flipped.sum() <= 130  # 100 +- 4 standard deviations
+    again = stream(source, 100, seed=1)[400 - 200 :]
+    second = (again[:, 0, 0, 0] > again[:, 0, 1, 0]).astype(bool)
+    assert 70 <= second.sum() <= 130
+
+
+def test_range_and_type_of_batches():
+    array = np.zeros((2, 4, 4, 3), np.uint8)
+    array[1] = 255
+    batch = next(iter(data.batches(data.Source(array), 2)))
+    assert batch.dtype == tf.float32 and batch.shape == (2, 4, 4, 3)
+    assert sorted(batch.numpy()[:, 0, 0, 0]) == [-1, 1]
+
+
+def test_memory_equals_streamed(mixed):
+    items = data.entries(mixed)
+    streamed, held = (data.Source(items, 8, memory=memory) for memory in (False, True))
+    np.testing.assert_array_equal(stream(streamed, 4, seed=2), stream(held, 4, seed=2))
+    assert len(streamed) == len(held) == 4
+    assert [held.name(i) for i in range(4)] == [e.name for e in items]
+    assert data.Source(numbered(3)).name(2) == "2"
+
+
+def test_a_broken_picture_is_named(mixed):
+    (mixed / "b.JPG").write_bytes((mixed / "b.JPG").read_bytes()[:300])
+    items = data.entries(mixed)
+    with pytest.raises(ValueError, match=r"cannot decode b\.JPG"):
+        data.load(items[1], 8)
+    with pytest.raises(ValueError, match=r"cannot decode b\.JPG"):
+        data.Source(items, 8, memory=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot decode b\.JPG"):
+        stream(data.Source(items, 8), 1)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path):
+    (tmp_path / "a.png").write_text("hello")
+    with pytest.raises(ValueError, match=r"cannot decode a\.png"):
+        data.load(data.entries(tmp_path)[0], 8)
+
+
+def test_nothing_to_read_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(ValueError, match=r"no images .* in .*"):
+        data.entries(tmp_path)
+    with pytest.raises(ValueError, match="no such file or folder: .*missing"):
+        data.entries(tmp_path / "missing")
+    (tmp_path / "bad.tar").write_bytes(b"x" * 1024)
+    with pytest.raises(ValueError, match=r"bad\.tar is not a readable tar file"):
+        data.entries(tmp_path)
+
+
+def test_pictures_of_one_name_in_two_folders_keep_apart(mixed):
+    shutil.copy(mixed / "a.png", mixed / "more" / "a.png")
+    names = [e.name for e in data.entries(mixed)]
+    assert len(set(names)) == len(names) == 5
