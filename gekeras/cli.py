@@ -6,6 +6,7 @@ user's mistake; 1 for anything else.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,8 @@ class OneLineErrors(click.Group):
             _fail(error.format_message(), 2)
         except ValueError as error:
             _fail(str(error), 2)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:  # a folder that cannot be made
+            _fail(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}", 2)
         except (click.Abort, KeyboardInterrupt):
             _fail("stopped", 1)
 
@@ -131,14 +134,14 @@ def solve(inputs, task, preset, models, simulate, output, panel, as_json, quiet,
 
 
 def _restore(inputs, task, preset, models, simulate, output, panel, as_json, quiet, fidelity, changes) -> list[Path]:
-    from . import images
+    from . import images, plots
 
     loaded = presets.load(preset, models)
     loaded.task_parameters(task)
     for path in inputs:
         images.size(path)  # refuse what cannot be read before TensorFlow takes its seconds
     if panel:
-        images.check_writable(panel)
+        plots.check_path(panel)
 
     import json
 
@@ -148,6 +151,7 @@ def _restore(inputs, task, preset, models, simulate, output, panel, as_json, qui
     from .generative_encoder import GenerativeEncoder
 
     paths = restore.output_paths(inputs, output)
+    restore.check_panel(panel, inputs, paths)
     model = GenerativeEncoder.from_preset(loaded, task)
     options = model.options(fidelity, **changes)
     items = [
@@ -157,9 +161,13 @@ def _restore(inputs, task, preset, models, simulate, output, panel, as_json, qui
     for item in items:
         if item.note and not quiet:
             click.echo(item.note, err=True)
-    with _progress(options.steps, quiet) as tick:
-        chunk = max(1, options.steps // 50)
-        solution = model.solve(np.stack([item.measurement for item in items]), options, callback=tick, chunk=chunk)
+    with _progress("solving", quiet) as tick:
+
+        def callback(step: int, losses: np.ndarray) -> None:
+            tick(step, options.steps, f", objective {losses.mean():.3f}")
+
+        measurements, chunk = np.stack([item.measurement for item in items]), max(1, options.steps // 50)
+        solution = model.solve(measurements, options, callback=callback, chunk=chunk)
     found = restore.records(items, model, options, solution, loaded.name)
     restore.write(paths, solution, found)
     if panel:
@@ -171,28 +179,19 @@ def _restore(inputs, task, preset, models, simulate, output, panel, as_json, qui
     return paths
 
 
-class _progress:
-    """A progress bar over gradient steps on stderr; hidden when that is no terminal."""
+@contextlib.contextmanager
+def _progress(label: str, quiet: bool = False):
+    """Yields `tick(done, total, text)`, which moves a progress bar on stderr, or does nothing where that is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total, text="": None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
 
-    def __init__(self, steps: int, quiet: bool):
-        shown = steps and not quiet and sys.stderr.isatty()
-        self.bar = click.progressbar(length=steps, label="solving", file=sys.stderr, show_pos=True) if shown else None
-        self.done = 0
+        def tick(done: int, total: int, text: str = "") -> None:
+            bar.length, bar.label = total, label + text
+            bar.update(done - bar.pos)
 
-    def __enter__(self):
-        if self.bar:
-            self.bar.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        if self.bar:
-            self.bar.__exit__(*error)
-
-    def __call__(self, step: int, losses) -> None:
-        if self.bar:
-            self.bar.label = f"solving, objective {losses.mean():.3f}"
-            self.bar.update(step - self.done)
-            self.done = step
+        yield tick
 
 
 @cli.command()
@@ -239,12 +238,7 @@ def evaluate(task, pictures, count, names, batch, output, record, preset, models
     model = GenerativeEncoder.from_preset(loaded, task)
     options = model.options(fidelity, **changes)
     source = data.Source(items, loaded.resolution, loaded.channels)
-    with click.progressbar(length=1, label="scoring", file=sys.stderr, show_eta=True) as bar:
-
-        def tick(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
+    with _progress("scoring") as tick:
         rows = evaluation.evaluate(
             model, source, options, output.with_suffix(".jsonl"), names=names, batch_size=batch, progress=tick
         )

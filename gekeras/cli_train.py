@@ -41,10 +41,10 @@ def train():
 
 
 def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
-    try:
-        return tuple(config.Stage(*(int(part) for part in value.split(":"))) for value in values)
-    except TypeError as error:
-        raise click.BadParameter("a stage is RESOLUTION:FADE:STABLE, in images, as 16:20000:50000") from error
+    stages = [value.split(":") for value in values]
+    if not all(len(parts) == 3 and all(part.isdecimal() for part in parts) for parts in stages):
+        raise click.BadParameter("a stage is RESOLUTION:FADE:STABLE, in images, as 16:20000:50000")
+    return tuple(config.Stage(*map(int, parts)) for parts in stages)
 
 
 @train.command("gan")

@@ -50,7 +50,7 @@ def _entries(path: Path) -> list[Entry]:
     if path.is_dir():
         shards = sorted(path.glob("*.tar"))
         files = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
-        return [e for shard in shards for e in _entries(shard)] or [Entry(p.name, p) for p in files]
+        return [e for shard in shards for e in _entries(shard)] or [Entry(p.relative_to(path).as_posix(), p) for p in files]
     if path.suffix != ".tar":
         return [Entry(path.name, path)]
     try:

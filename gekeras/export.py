@@ -40,7 +40,7 @@ class Part(tf.Module):
 def save_part(network, folder: Path, input_name: str, output_name: str, version: int = 1) -> Path:
     """Write a network to `folder/version` as a SavedModel whose call works for any batch size."""
     part = Part(network, input_name, output_name)
-    part(tf.zeros([1, *network.inputs[0].shape[1:]]))
+    # One trace only: beside a trace for a batch of one, a loader would take that one for a batch it does not know yet.
     part.__call__.get_concrete_function(tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32))
     path = folder / str(version)
     tf.saved_model.save(part, str(path), signatures=part.serve.get_concrete_function())
@@ -61,8 +61,8 @@ def in_half(network):
 def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path], about: Path | None = None) -> list[str]:
     """Write the parts of these runs into a preset folder and bring `preset.json` up to date.
 
-    Parts that no run is given for stay, with their description and scores; a new generator drops all autoencoders'
-    scores, since they were measured with the old one.
+    Parts that no run is given for stay, with their description and scores; a new autoencoder drops its task's scores, and a
+    new generator all of them, since they were measured with the old one.
 
     Args:
         preset: folder to write.
@@ -90,6 +90,7 @@ def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path],
         task, parameters, details = export_autoencoder(run, preset)
         info["tasks"][task] = parameters
         info.setdefault("autoencoders", {})[task] = details
+        info.get("scores", {}).pop(task, None)
         info["code_size"] = details["options"]["code_size"]
         written += [f"encoder-{task}", f"decoder-{task}"]
     if about:
@@ -104,6 +105,7 @@ def export_generator(run: Path, preset: Path) -> dict[str, Any]:
     shutil.rmtree(preset / "generator", ignore_errors=True)
     generator = gan.generator_of(nets)
     save_part(generator, preset / "generator", "latent", "image")
+    shutil.rmtree(preset / "training", ignore_errors=True)
     weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
     checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
     latent = tf.random.stateless_normal((48, generator.config["latent_size"]), seed=(0, 0))

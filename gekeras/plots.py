@@ -69,7 +69,7 @@ def panel(
       ImageError: the file cannot be written, or its suffix is another.
     """
     _check_panel(rows, titles, captions)
-    _check_path(path)
+    check_path(path)
     lines = max((text.count("\n") + 1 for row in captions or () for text in row if text), default=0)
     head = LINE * 1.25 * max(title.count("\n") + 1 for title in titles) + 0.06
     pitch = CELL + GAP + (LINE * lines + 0.04 if lines else 0)
@@ -105,7 +105,7 @@ def curves(
     """
     if not series:
         raise ValueError("series is empty: expected at least one name -> (x, y)")
-    _check_path(path)
+    check_path(path)
     figure = _figure(6.4, 4.0)
     axes = figure.add_subplot()
     for name, (x, y) in series.items():
@@ -134,8 +134,8 @@ def _check_panel(rows: Sequence, titles: Sequence, captions: Optional[Sequence])
         raise ValueError(f"captions must match rows: {[len(r) for r in captions]} for {[len(r) for r in rows]}")
 
 
-def _check_path(path: PathLike) -> None:
-    """Refuse before drawing what could not be written after it."""
+def check_path(path: PathLike) -> None:
+    """Raise ImageError before drawing for what could not be written after it: another suffix, or an unwritable place."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
         raise images.ImageError(path, f"cannot draw {suffix or 'no suffix'!r}: use one of {', '.join(_FORMATS)}")

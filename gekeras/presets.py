@@ -124,8 +124,9 @@ def _load_saved_model(folder: Path):
 
     try:
         return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise PresetError(f"{folder} is not a readable SavedModel: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # OSError, ValueError, IndexError (a short file of weights), tf.errors.OpError, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PresetError(f"{folder} is not a readable SavedModel: {reason}") from error
 
 
 def checksum(path: Path) -> str:

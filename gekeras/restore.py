@@ -60,7 +60,7 @@ def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
     """Where each result goes: `NAME.restored.png` beside its input, the file given for one input, or a folder for any.
 
     Raises:
-        ValueError: a file for several inputs, two inputs with one result, a result over its input, an unwritable place.
+        ValueError: a file for several inputs, two inputs with one result, a result over an input, an unwritable place.
     """
     folder = output if output is not None and (output.is_dir() or not output.suffix) else None
     if output is not None and folder is None and len(inputs) > 1:
@@ -75,18 +75,28 @@ def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
     if folder and not folder.is_dir():
         images.check_writable(folder / "x" if folder.exists() else folder)  # made when there is something to put into it
         return paths
-    for source, path in zip(inputs, paths):
-        _check_place(source, path)
+    for path in paths:
+        _check_place(path, inputs)
     return paths
 
 
-def _check_place(source: Path, path: Path) -> None:
+def _check_place(path: Path, inputs: list[Path]) -> None:
     if path.suffix.lower() not in images.SUFFIXES:
         raise images.ImageError(path, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
-    if path.resolve() == source.resolve():
-        raise ValueError(f"{path} is the input; name another output")
+    if _among(path, inputs):
+        raise ValueError(f"{path} is an input; name another output")
     for written in (path, path.with_suffix(".json")):
         images.check_writable(written)
+
+
+def check_panel(panel: Path | None, inputs: list[Path], paths: list[Path]) -> None:
+    """Raises ValueError if the panel would replace an input or a result."""
+    if panel and (_among(panel, inputs) or _among(panel, paths)):
+        raise ValueError(f"{panel} is {'an input' if _among(panel, inputs) else 'a result'}; name another panel")
+
+
+def _among(path: Path, others: list[Path]) -> bool:
+    return path.resolve() in [other.resolve() for other in others]
 
 
 def scores(item: Observation, image: np.ndarray, task: Task) -> dict[str, Any]:

@@ -5,7 +5,9 @@ A block of E is a 3x3 convolution, ReLU and a 2x2 max pooling; widths are f, 2f,
 
 import keras
 
+from . import precision
 from .layers import Upsample
+from .network import Network
 
 BLOCKS = 6
 
@@ -26,7 +28,7 @@ def _bottom(resolution: int, blocks: int) -> int:
 
 
 @keras.utils.register_keras_serializable(package="gekeras")
-class Encoder(keras.Model):
+class Encoder(Network):
     """E: image `[n, resolution, resolution, channels]` in [-1, 1] -> code `[n, code_size]`, linear, float32.
 
     Args:
@@ -48,20 +50,13 @@ class Encoder(keras.Model):
             )(x)
             x = keras.layers.MaxPooling2D(2, name=f"pool_{size}")(x)
         x = keras.layers.Reshape((side * side * x.shape[-1],), name="flatten")(x)
-        code = keras.layers.Dense(code_size, dtype="float32", name="code")(x)
-        super().__init__(image, code, name=name, **kwargs)
-        self.config = dict(resolution=resolution, channels=channels, width=width, code_size=code_size, blocks=blocks)
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        code = keras.layers.Dense(code_size, dtype=precision.of_output(), name="code")(x)
+        config = dict(resolution=resolution, channels=channels, width=width, code_size=code_size, blocks=blocks)
+        super().__init__(image, code, config, name=name, **kwargs)
 
 
 @keras.utils.register_keras_serializable(package="gekeras")
-class Decoder(keras.Model):
+class Decoder(Network):
     """DC: code `[n, code_size]` -> image in [-1, 1] (tanh): E's layers reversed, nearest upsampling for the poolings.
 
     Args: as `Encoder`.
@@ -87,14 +82,7 @@ class Decoder(keras.Model):
             )(x)
         x = Upsample(name=f"up_{resolution}")(x)
         image = keras.layers.Conv2DTranspose(
-            channels, 3, padding="same", activation="tanh", dtype="float32", name=f"conv_{resolution}"
+            channels, 3, padding="same", activation="tanh", dtype=precision.of_output(), name=f"conv_{resolution}"
         )(x)
-        super().__init__(code, image, name=name, **kwargs)
-        self.config = dict(resolution=resolution, channels=channels, width=width, code_size=code_size, blocks=blocks)
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        config = dict(resolution=resolution, channels=channels, width=width, code_size=code_size, blocks=blocks)
+        super().__init__(code, image, config, name=name, **kwargs)

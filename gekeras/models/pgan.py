@@ -18,6 +18,7 @@ from .layers import (
     PixelNorm,
     Upsample,
 )
+from .network import Network
 
 MIN_RESOLUTION, MAX_RESOLUTION = 4, 1024
 
@@ -37,7 +38,7 @@ def width(resolution: int, fmap_base: int, fmap_max: int) -> int:
 
 
 @keras.utils.register_keras_serializable(package="gekeras")
-class Generator(keras.Model):
+class Generator(Network):
     """G: latent `[n, latent_size]` ~ N(0, I) -> image `[n, resolution, resolution, channels]`, about [-1, 1], linear.
 
     Args:
@@ -75,8 +76,7 @@ class Generator(keras.Model):
                         [Upsample(dtype="float32", name=f"up_rgb_{res}")(image), rgb]
                     )
                 )
-        super().__init__(latent, image, name=name, **kwargs)
-        self.config = dict(
+        config = dict(
             resolution=resolution,
             channels=channels,
             latent_size=latent_size,
@@ -84,13 +84,7 @@ class Generator(keras.Model):
             fmap_max=fmap_max,
             fade=fade,
         )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        super().__init__(latent, image, config, name=name, **kwargs)
 
 
 def _first_block(x, filters):
@@ -114,7 +108,7 @@ def _activate(x, name):
 
 
 @keras.utils.register_keras_serializable(package="gekeras")
-class Discriminator(keras.Model):
+class Discriminator(Network):
     """D: image `[n, resolution, resolution, channels]` -> score `[n, 1]`, linear, float32.
 
     Args: as `Generator`; `group_size` of the minibatch standard deviation.
@@ -145,8 +139,7 @@ class Discriminator(keras.Model):
         x = keras.layers.Flatten(name="flatten")(x)
         x = LeakyReLU(name="dense_4_lrelu")(EqualizedDense(fmap, name="dense_4")(x))
         score = EqualizedDense(1, gain=1.0, dtype="float32", name="score")(x)
-        super().__init__(image, score, name=name, **kwargs)
-        self.config = dict(
+        config = dict(
             resolution=resolution,
             channels=channels,
             fmap_base=fmap_base,
@@ -154,13 +147,7 @@ class Discriminator(keras.Model):
             group_size=group_size,
             fade=fade,
         )
-
-    def get_config(self):
-        return {**self.config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        super().__init__(image, score, config, name=name, **kwargs)
 
 
 def _from_rgb(image, res, filters):

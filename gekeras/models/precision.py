@@ -16,6 +16,13 @@ def building_in(policy):
         keras.mixed_precision.set_global_policy(before)
 
 
+def of_output():
+    """Policy of a network's last layer: it computes in float32, and stores its weights as the other layers do if they, too,
+    compute in float32."""
+    policy = keras.mixed_precision.global_policy()
+    return policy if policy.compute_dtype == "float32" else "float32"
+
+
 def training_policy(mixed_precision: bool) -> str:
     """bfloat16 activations over float32 weights, or float32 throughout."""
     return "mixed_bfloat16" if mixed_precision else "float32"

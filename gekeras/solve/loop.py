@@ -27,7 +27,7 @@ class Solution(NamedTuple):
         image: G(z*) `[n, h, w, c]`, about [-1, 1].
         loss: the objective at z* `[n]`.
         steps: gradient steps each image took `[n]`.
-        history: the objective at each iterate `[steps + 1, n]`.
+        history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took.
         seconds: wall-clock time of the whole solve, tracing included.
     """
 
@@ -104,7 +104,8 @@ class Solver:
             if callback:
                 callback(int(state.step), state.best_loss.numpy())
         state, last, image = self.finish(state, code, parameters)
-        history.append(last.numpy()[None])
+        if bool(tf.reduce_any(state.active)):  # once all have converged, the loop has seen their last iterates
+            history.append(last.numpy()[None])
         return Solution(
             state.best_latent.numpy(),
             image.numpy(),
@@ -175,7 +176,7 @@ def _keep_best(state: State, loss: tf.Tensor) -> State:
 def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
     """False from the step on where the best objective fell by less than `tolerance` of itself since the mark."""
     at_mark = (state.step > 0) & (state.step % parameters.patience == 0)
-    stalled = state.mark - state.best_loss < parameters.tolerance * state.best_loss
+    stalled = state.mark - state.best_loss <= parameters.tolerance * state.best_loss  # equal where the best is 0
     return state.active & ~(at_mark & stalled & (parameters.tolerance > 0))
 
 

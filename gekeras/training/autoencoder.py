@@ -175,7 +175,7 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, fol
     checkpoints.save_rotating(folder, seen, nets.arrays(), record)
     x = tf.constant(held_out[:8])
     observed = task.observe(x, tf.constant([0, 0]))
-    sheet = plots.grid(np.concatenate([x, observed, nets(observed)]), columns=8)
+    sheet = plots.grid(np.concatenate([x, observed, nets(observed)]), columns=len(x))
     images.write(folder / f"samples-{seen:09d}.png", sheet)
 
 

@@ -86,35 +86,35 @@ def reals_at(images: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
 
 
 def make_step(nets: Networks):
-    """Compiled `step(real, latent, alpha, penalise) -> (discriminator loss, generator loss)`.
+    """Compiled `step(real, latent, alpha, decay, seed, penalise) -> (discriminator loss, generator loss)`.
 
-    One discriminator update, then one generator update on the same latents. `penalise` is a Python bool: with the
-    non-saturating loss R1 runs only every `r1_every` steps, weighted as often as it is skipped.
+    One discriminator update, then one generator update on the same latents. `seed` is the gradient penalty's. `penalise` is
+    a Python bool: with the non-saturating loss R1 runs only every `r1_every` steps, weighted as often as it is skipped.
     """
     options, g, d = nets.options, nets.generator, nets.discriminator
 
     @tf.function
-    def step(real, latent, alpha, penalise: bool):
+    def step(real, latent, alpha, decay, seed, penalise: bool):
         real = reals_at(real, alpha)
         with tf.GradientTape() as g_tape:
             fake = g(latent, training=True)
             with tf.GradientTape() as d_tape:
                 d_loss = losses.discriminator_loss(options, d(real, training=True), d(tf.stop_gradient(fake), training=True))
-                penalised = d_loss + _penalty(nets, real, tf.stop_gradient(fake)) if penalise else d_loss
+                penalised = d_loss + _penalty(nets, real, tf.stop_gradient(fake), seed) if penalise else d_loss
             _apply(nets.discriminator_optimizer, d_tape.gradient(penalised, d.trainable_variables), d)
             g_loss = losses.generator_loss(options, d(fake, training=True))
         _apply(nets.generator_optimizer, g_tape.gradient(g_loss, g.trainable_variables), g)
         for mean, weight in zip(nets.average.trainable_variables, g.trainable_variables):
-            mean.assign(weight + options.average_decay * (mean - weight))
+            mean.assign(weight + decay * (mean - weight))
         return d_loss, g_loss
 
     return step
 
 
-def _penalty(nets: Networks, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def _penalty(nets: Networks, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     options = nets.options
     if options.loss == "wgan-gp":
-        return losses.gradient_penalty(options, nets.discriminator, real, fake)
+        return losses.gradient_penalty(options, nets.discriminator, real, fake, seed)
     weight = options.r1_every * losses.r1_weight(nets.resolution, real.shape[0])
     return weight * losses.r1_penalty(nets.discriminator, real)
 
@@ -180,7 +180,9 @@ def _train_stage(nets: Networks, items, seen: int, phase: int, folder: Path, mem
         count = seen // point.batch_size
         latent = tf.random.stateless_normal((point.batch_size, options.latent_size), seed=(options.seed, seen))
         penalise = options.loss == "wgan-gp" or count % options.r1_every == 0
-        d_loss, g_loss = step(next(stream), latent, tf.constant(point.alpha, tf.float32), penalise)
+        mixing = tf.constant([options.seed + 1, seen])  # not the latents' seed, which would draw the same bits
+        alpha, decay = tf.constant(point.alpha), tf.constant(schedule.average_decay(point.step, options))
+        d_loss, g_loss = step(next(stream), latent, alpha, decay, mixing, penalise)
         seen += point.batch_size
         progress.step(seen, point.batch_size, dict(resolution=point.resolution, alpha=point.alpha), d=d_loss, g=g_loss)
         if progress.checkpoint_due():

@@ -29,19 +29,23 @@ def discriminator_loss(options: GANOptions, real_scores: tf.Tensor, fake_scores:
     return _wargs.modified_discriminator_loss(real_scores, fake_scores, label_smoothing=0.0, loss_collection=None)
 
 
-def gradient_penalty(options: GANOptions, discriminator, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """weight E (||grad D(x)|| - target)^2 / target^2 at x on the segments from real to fake, one mix a pair."""
-    scope = tf.compat.v1.get_variable_scope()
+def gradient_penalty(options: GANOptions, discriminator, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """weight E (||grad D(x)|| - target)^2 / target^2 at x on the segments from real to fake, one mix a pair.
+
+    `seed` int32 `[2]` decides the mixes; the call below gets x for both ends, because its own draw knows no seed.
+    """
+    mix = tf.random.stateless_uniform((tf.shape(real)[0], 1, 1, 1), seed)
+    x = real + mix * (fake - real)
     penalty = _wargs.wasserstein_gradient_penalty(
-        real,
-        fake,
+        x,
+        x,
         None,
         lambda x, _: discriminator(x, training=True),
-        scope,
+        tf.compat.v1.get_variable_scope(),
         target=options.penalty_target,
         loss_collection=None,
     )
-    return options.gradient_penalty * penalty / options.penalty_target**2
+    return options.gradient_penalty * penalty
 
 
 def r1_penalty(discriminator, real: tf.Tensor) -> tf.Tensor:

@@ -9,12 +9,21 @@ from ..config import MINIBATCH, GANOptions
 
 @dataclass(frozen=True)
 class Point:
-    """Where training stands: resolution, blend alpha in [0, 1], phase (counts fades and stable parts), batch size."""
+    """Where training stands.
+
+    Attributes:
+        resolution: of the networks.
+        alpha: blend of the highest resolution, in [0, 1].
+        phase: counts fades and stable parts.
+        batch_size: images a step.
+        step: steps since this resolution began.
+    """
 
     resolution: int
     alpha: float
     phase: int
     batch_size: int
+    step: int
 
 
 def total_images(options: GANOptions) -> int:
@@ -30,6 +39,16 @@ def at(images: int, options: GANOptions) -> Point:
             seen = images - begin
             alpha = min(seen / stage.fade, 1.0) if stage.fade else 1.0
             batch_size = options.batch_size or MINIBATCH[stage.resolution]
-            return Point(stage.resolution, alpha, 2 * i + (seen >= stage.fade), batch_size)
+            return Point(stage.resolution, alpha, 2 * i + (seen >= stage.fade), batch_size, seen // batch_size)
         begin = end
     raise ValueError("the schedule has no stages")
+
+
+def average_decay(step: int, options: GANOptions) -> float:
+    """Decay of the generator's moving average: (1 + step) / (10 + step) until that reaches `average_decay`.
+
+    The layers that a resolution adds start from noise. Without this ramp the average keeps that noise for
+    1 / (1 - average_decay) steps and more, which colors its pictures when stages are short; the original, with its 600,000
+    images a stage, has no such ramp and no need of one.
+    """
+    return min(options.average_decay, (1 + step) / (10 + step))
