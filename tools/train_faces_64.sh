@@ -11,15 +11,15 @@ gekeras train gan $train --run "$runs/faces-64-gan" --memory --bfloat16 --resolu
     --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:500000 --minutes "${GAN_MINUTES:-95}"
 
 gekeras train autoencoder $train --task reconstruct --generator "$runs/faces-64-gan" --run "$runs/faces-64-reconstruct" \
-    --memory --bfloat16 --width 16 --batch 16 --images 200000 --pool 12000
+    --memory --bfloat16 --width 16 --batch 16 --images 150000 --pool 8000
 
 gekeras train autoencoder $train --task superres --generator "$runs/faces-64-gan" --run "$runs/faces-64-superres" \
-    --memory --bfloat16 --width 16 --batch 16 --images 100000 --pool 12000 --learning-rate 0.0003 --from "$runs/faces-64-reconstruct"
+    --memory --bfloat16 --width 16 --batch 16 --images 85000 --pool 8000 --learning-rate 0.0003 --from "$runs/faces-64-reconstruct"
 
 gekeras export saved_models/faces-64 --gan "$runs/faces-64-gan" \
-    --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres"
+    --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres" --about tools/faces_64.json
 
 for task in reconstruct superres; do
-    gekeras eval --task $task --data "$shards/faces-test-000.tar" --count 208 --record -o "$runs/scores-$task"
+    gekeras eval --preset saved_models/faces-64 --task $task --data "$shards/faces-test-000.tar" --count 208 --record -o "$runs/scores-$task"
 done
 python tools/model_card.py saved_models/faces-64
