@@ -3,6 +3,7 @@
 Everything is seeded and small (16x16 pixels, 8 channels), runs on the CPU, and needs nothing outside the repository.
 """
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,9 +27,18 @@ GAN = GANOptions(
     loss="nonsaturating",
     batch_size=8,
     average_decay=0.5,
+    r1_every=1,
     seed=3,
 )
 AUTOENCODER = AutoencoderOptions(width=4, code_size=16, images=64, batch_size=8, pool=32, learning_rate=0.002, seed=5)
+
+
+def pytest_unconfigure():
+    """TensorFlow's functions complain if they outlive the interpreter's modules."""
+    from gekeras import presets
+
+    presets._load_saved_model.cache_clear()
+    gc.collect()
 
 
 @pytest.fixture

@@ -1,0 +1,85 @@
+"""Options refuse what cannot be meant, and turn into JSON and back."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gekeras import config
+from gekeras.config import AutoencoderOptions, GANOptions, SolveOptions, Stage
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SolveOptions(),
+        SolveOptions(steps=3, learning_rate=0.5, ramp="cosine", prior="sphere", starts=4, tolerance=0.1, seed=9),
+        AutoencoderOptions(width=8, mirror=False),
+        GANOptions(),
+        GANOptions(resolution=16, stages=(Stage(8, 0, 10), Stage(16, 5, 5)), loss="nonsaturating"),
+    ],
+)
+def test_json_round_trip(options):
+    assert config.from_dict(type(options), json.loads(config.to_json(options))) == options
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"steps": -1}, "steps must be 0 or more; received -1"),
+        ({"learning_rate": 0}, "learning_rate must be above 0; received 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0; received nan"),
+        ({"weight": -0.1}, "weight .* 0 or more; received -0.1"),
+        ({"starts": 0}, "starts must be 1 or more; received 0"),
+        ({"tolerance": -1}, "tolerance must be 0 or more"),
+        ({"patience": 0}, "patience must be 1 or more"),
+        ({"ramp": "linear"}, "ramp must be one of none, cosine; received 'linear'"),
+        ({"prior": "l1"}, "prior must be one of l2, sphere, norm; received 'l1'"),
+    ],
+)
+def test_solve_options_that_are_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        SolveOptions(**changes)
+    with pytest.raises(ValueError, match=says):
+        dataclasses.replace(SolveOptions(), **changes)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match=r"unknown option colour, pace; SolveOptions has .*starts, steps"):
+        config.from_dict(SolveOptions, {"steps": 1, "colour": 2, "pace": 3})
+
+
+def test_the_paper_s_values():
+    """Sections 3.1 and 4.4; Karras et al. 2018, appendix A.1."""
+    paper = config.FIDELITIES["paper"]
+    assert (paper.steps, paper.learning_rate, paper.prior, paper.starts, paper.ramp) == (1400, 0.1, "l2", 1, "none")
+    assert (AutoencoderOptions().width, AutoencoderOptions().code_size) == (32, 256)
+    gan = GANOptions()
+    assert (gan.learning_rate, gan.beta_1, gan.beta_2, gan.average_decay) == (0.001, 0.0, 0.99, 0.999)
+    assert (gan.gradient_penalty, gan.drift, gan.latent_size) == (10, 0.001, 512)
+    assert {stage.stable for stage in gan.stages} == {600_000}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resolution": 48},
+        {"resolution": 32, "stages": (Stage(8, 0, 1), Stage(16, 1, 1))},
+        {"resolution": 32, "stages": (Stage(8, 0, 1), Stage(32, 1, 1))},
+        {"resolution": 8, "stages": (Stage(16, 0, 1), Stage(8, 1, 1))},
+    ],
+)
+def test_stages_must_double_up_to_the_resolution(changes):
+    with pytest.raises(ValueError, match=f"double up to resolution {changes['resolution']}; received"):
+        GANOptions(**changes)
+
+
+@pytest.mark.parametrize("fade, stable", [(-1, 5), (5, -1), (0, 0)])
+def test_a_stage_needs_images(fade, stable):
+    with pytest.raises(ValueError, match="fade >= 0 and stable >= 0"):
+        Stage(8, fade, stable)
+
+
+def test_unknown_loss():
+    with pytest.raises(ValueError, match="'wgan-gp' or 'nonsaturating'; received 'hinge'"):
+        GANOptions(loss="hinge")
