@@ -238,9 +238,10 @@ def evaluate(task, pictures, count, names, batch, output, record, preset, models
     model = GenerativeEncoder.from_preset(loaded, task)
     options = model.options(fidelity, **changes)
     source = data.Source(items, loaded.resolution, loaded.channels)
+    about = {"preset": loaded.name, "data": pictures.name}
     with _progress("scoring") as tick:
         rows = evaluation.evaluate(
-            model, source, options, output.with_suffix(".jsonl"), names=names, batch_size=batch, progress=tick
+            model, source, options, output.with_suffix(".jsonl"), names=names, batch_size=batch, about=about, progress=tick
         )
     table = evaluation.summary(rows)
     images.write_text(output.with_suffix(".csv"), evaluation.to_csv(table))

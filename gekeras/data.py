@@ -158,3 +158,14 @@ def batches(source: Source, batch_size: int, *, seed: int = 0, start: int = 0, m
         lambda: positions(len(source), batch_size, seed, start), output_signature=signature
     )
     return stream.map(decode, num_parallel_calls=2).prefetch(4)
+
+
+def stream(source: Source, batch_size: int, *, seed: int = 0, start: int = 0, mirror: bool = True) -> Iterator:
+    """The tensors of `batches`, one by one. Raises ValueError naming the picture that cannot be decoded."""
+    import tensorflow as tf
+
+    try:
+        yield from batches(source, batch_size, seed=seed, start=start, mirror=mirror)
+    except tf.errors.InvalidArgumentError as error:  # what TensorFlow makes of an exception in `read`
+        reasons = [line for line in str(error).splitlines() if line.startswith("ValueError: ")]
+        raise ValueError(reasons[0].removeprefix("ValueError: ") if reasons else str(error)) from error

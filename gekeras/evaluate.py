@@ -57,6 +57,7 @@ def evaluate(
     *,
     names: tuple[str, ...] = (),
     batch_size: int = 16,
+    about: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict[str, Any]]:
     """Score every image of `source` with every method.
@@ -65,6 +66,7 @@ def evaluate(
         path: JSON lines `{"image", "method", "mse", "psnr", "ssim"}` behind a first line with the options; lines that
             are there already are kept and not computed again.
         names: methods to run; all by default.
+        about: what else the scores depend on (preset, data); kept in the first line and compared with it.
         progress: called with (rows done, rows in all) after each batch.
 
     Raises:
@@ -74,7 +76,7 @@ def evaluate(
     if unknown := set(names) - set(table):
         raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(table)}")
     names = tuple(names) or tuple(table)
-    rows = _resume(path, {"task": model.task.name, "options": to_dict(options)})
+    rows = _resume(path, {**(about or {}), "task": model.task.name, "options": to_dict(options)})
     known = {(row["image"], row["method"]) for row in rows}
     for begin in range(0, len(source), batch_size):
         index = np.arange(begin, min(begin + batch_size, len(source)))
@@ -94,7 +96,8 @@ def evaluate(
                 file.writelines(json.dumps(row) + "\n" for row in fresh)
             rows += fresh
             progress(len(rows), len(source) * len(names))
-    return rows
+    pictures = {source.name(i) for i in range(len(source))}
+    return [row for row in rows if row["image"] in pictures and row["method"] in names]
 
 
 def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from . import images
 
 DEFAULT = "faces-64"
 ENVIRONMENT = "GEKERAS_MODELS"
+REQUIRED = ("resolution", "channels", "latent_size", "tasks", "checksums")
 _PACKAGE = Path(__file__).resolve().parent
 
 PathLike = Union[str, Path]
@@ -55,6 +56,8 @@ def load(name: str = DEFAULT, models: PathLike | None = None) -> Preset:
         info = json.loads((folder / "preset.json").read_text())
     except (OSError, ValueError) as error:
         raise PresetError(f"{folder / 'preset.json'} cannot be read: {error}") from error
+    if missing := [key for key in REQUIRED if key not in info]:
+        raise PresetError(f"{folder / 'preset.json'} lacks {', '.join(missing)}")
     return Preset(folder, info)
 
 

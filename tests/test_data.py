@@ -1,5 +1,6 @@
 """The training stream: every picture once an epoch, the same from a folder, shards or memory, and from any point on."""
 
+import itertools
 import shutil
 import tarfile
 
@@ -144,6 +145,8 @@ def test_a_broken_picture_is_named(mixed):
         data.Source(items, 8, memory=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot decode b\.JPG"):
         stream(data.Source(items, 8), 1)
+    with pytest.raises(ValueError, match=r"cannot decode b\.JPG"):
+        list(itertools.islice(data.stream(data.Source(items, 8), 1), len(items)))
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path):

@@ -152,3 +152,8 @@ def test_a_saved_generator_loads_without_custom_objects(rng, tmp_path):
     network.save(tmp_path / "g.keras")
     z = latents(rng)
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "g.keras")(z), network(z))
+
+
+def test_a_resolution_that_would_get_no_channel_is_refused():
+    with pytest.raises(ValueError, match="leave no channel at resolution 256"):
+        Generator(256, fmap_base=64)

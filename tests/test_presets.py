@@ -11,7 +11,8 @@ from gekeras import presets
 def make(place, name, **info):
     folder = place / name
     folder.mkdir(parents=True)
-    (folder / "preset.json").write_text(json.dumps({"resolution": 8, "tasks": {}, **info}))
+    record = {"resolution": 8, "channels": 3, "latent_size": 4, "tasks": {}, "checksums": {}, **info}
+    (folder / "preset.json").write_text(json.dumps(record))
     return folder
 
 
@@ -63,6 +64,12 @@ def test_a_folder_is_a_preset_too(places, tmp_path):
     folder = make(tmp_path / "elsewhere", "mine", resolution=32)
     loaded = presets.load(str(folder))
     assert (loaded.name, loaded.folder, loaded.resolution) == ("mine", folder, 32)
+
+
+def test_a_record_that_lacks_something(places):
+    (make(places[0], "bare") / "preset.json").write_text('{"resolution": 8, "tasks": {}}')
+    with pytest.raises(presets.PresetError, match=r"preset\.json lacks channels, latent_size, checksums"):
+        presets.load("bare", places[0])
 
 
 def test_a_damaged_record(places):

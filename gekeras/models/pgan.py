@@ -33,7 +33,9 @@ def resolutions(resolution: int) -> list[int]:
 
 
 def width(resolution: int, fmap_base: int, fmap_max: int) -> int:
-    """Channels at a resolution 2^(s+1): min(fmap_base / 2^s, fmap_max)."""
+    """Channels at a resolution 2^(s+1): min(fmap_base / 2^s, fmap_max). Raises ValueError where that is none."""
+    if fmap_max < 1 or fmap_base * 2 < resolution:
+        raise ValueError(f"fmap_base {fmap_base} and fmap_max {fmap_max} leave no channel at resolution {resolution}")
     return min(fmap_base * 2 // resolution, fmap_max)
 
 

@@ -118,7 +118,7 @@ def train(
     seen, curve = _resume(nets, folder, start)
     pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed))
     streams = [
-        iter(data.batches(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror))
+        data.stream(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror)
         for i, source in enumerate((items, pool))
     ]
     progress = Progress(folder, options.images, minutes=minutes, quiet=quiet)

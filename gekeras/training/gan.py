@@ -167,7 +167,7 @@ def _train_stage(nets: Networks, items, seen: int, phase: int, folder: Path, mem
     """Steps at one resolution until the schedule moves on, the time is up or the run ends; leaves a checkpoint."""
     options, point = nets.options, schedule.at(seen, nets.options)
     source = data.Source(items, point.resolution, options.channels, memory)
-    stream = iter(data.batches(source, point.batch_size, seed=options.seed, start=seen, mirror=options.mirror))
+    stream = data.stream(source, point.batch_size, seed=options.seed, start=seen, mirror=options.mirror)
     step = make_step(nets)
     while seen < progress.total and not progress.out_of_time():
         point = schedule.at(seen, options)
