@@ -19,7 +19,7 @@ gekeras train autoencoder $train --task superres --generator "$runs/faces-64-gan
 gekeras export saved_models/faces-64 --gan "$runs/faces-64-gan" \
     --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres" --about tools/faces_64.json
 
-for task in reconstruct superres; do
-    gekeras eval --preset saved_models/faces-64 --task $task --data "$shards/faces-test-000.tar" --count 208 --record -o "$runs/scores-$task"
-done
+test="$shards/faces-test-000.tar"
+gekeras eval --preset saved_models/faces-64 --task superres --data "$test" --count 208 --record -o "$runs/scores-superres"
+gekeras eval --preset saved_models/faces-64 --task reconstruct --steps 50 --data "$test" --count 208 --record -o "$runs/scores-reconstruct"
 python tools/model_card.py saved_models/faces-64
