@@ -157,9 +157,7 @@ def _resume(nets: Networks, folder: Path, start: Path | None) -> tuple[int, list
         nets.restore(found[0])
         return found[1]["images"], [tuple(point) for point in found[1]["curve"]]
     if start is not None:
-        if (found := checkpoints.load_latest(start)) is None:
-            raise ValueError(f"no checkpoint in {start}")
-        nets.restore(found[0], optimizer=False)
+        nets.restore(checkpoints.require_latest(start)[0], optimizer=False)
     return 0, []
 
 
@@ -169,7 +167,7 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, fol
         curve=curve,
         task=task.name,
         parameters=task.parameters,
-        network=dict(nets.encoder.config),
+        network=nets.encoder.config,
         options=config.to_dict(options),
     )
     checkpoints.save_rotating(folder, seen, nets.arrays(), record)
@@ -181,9 +179,7 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, fol
 
 def networks_of(folder: Path) -> tuple[Networks, dict]:
     """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none."""
-    if (found := checkpoints.load_latest(folder)) is None:
-        raise ValueError(f"no checkpoint in {folder}")
-    arrays, record = found
+    arrays, record = checkpoints.require_latest(folder)
     shape = record["network"]
     nets = Networks(
         config.from_dict(AutoencoderOptions, record["options"]), shape["resolution"], shape["channels"], shape["blocks"]

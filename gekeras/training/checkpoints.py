@@ -60,6 +60,13 @@ def load_latest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     return None
 
 
+def require_latest(folder: Path) -> tuple[Arrays, dict[str, Any]]:
+    """As `load_latest`. Raises ValueError where that finds nothing."""
+    if (found := load_latest(folder)) is None:
+        raise ValueError(f"no checkpoint in {folder}")
+    return found
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.npz"))
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from .. import config, data, images, plots
 from ..config import GANOptions
+from ..models import ops
 from ..models.pgan import Discriminator, Generator, copy_weights, set_alpha
 from ..models.precision import building_in, training_policy
 from . import checkpoints, losses, schedule
@@ -79,9 +80,7 @@ def _adam(options: GANOptions, network):
 
 def reals_at(images: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """Real images faded as the generator's: (1 - alpha) of the 2x2 box average, alpha of the image itself."""
-    n, h, w, c = images.shape
-    coarse = tf.reduce_mean(tf.reshape(images, (n, h // 2, 2, w // 2, 2, c)), axis=(2, 4))
-    coarse = tf.repeat(tf.repeat(coarse, 2, axis=1), 2, axis=2)
+    coarse = ops.upsample(ops.downsample(images))
     return coarse + alpha * (images - coarse)
 
 
@@ -201,10 +200,7 @@ def _save(nets: Networks, seen: int, phase: int, folder: Path) -> None:
 
 def networks_of(folder: Path) -> tuple[Networks, dict]:
     """Networks and record of the newest checkpoint of a run folder. Raises ValueError if there is none."""
-    found = checkpoints.load_latest(folder)
-    if found is None:
-        raise ValueError(f"no checkpoint in {folder}")
-    arrays, record = found
+    arrays, record = checkpoints.require_latest(folder)
     nets = Networks(config.from_dict(GANOptions, record["options"]), record["resolution"])
     nets.restore(arrays)
     return nets, record
