@@ -16,17 +16,23 @@ _PUBLIC = {
     "Solver": "solve",
 }
 _MODULES = (
+    "baselines",
+    "codes",
     "config",
     "data",
     "evaluate",
     "export",
+    "faces",
     "images",
+    "methods",
     "metrics",
     "models",
+    "observations",
     "operators",
     "plots",
     "presets",
     "solve",
+    "tiles",
     "training",
 )
 

@@ -1,4 +1,4 @@
-"""The commands `gekeras train gan`, `gekeras train autoencoder` and `gekeras export`: from pictures to a preset."""
+"""The commands `gekeras train gan | autoencoder | aegan` and `gekeras export`: from pictures to a preset."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from . import config
-
-FILE = click.Path(path_type=Path)
-TASK_NAMES = ("reconstruct", "superres")
+from . import config, presets
+from .cli_options import FILE, parameter_option, task_option
 
 
 def train_options(command):
@@ -96,10 +94,18 @@ def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **va
 
 @train.command("autoencoder")
 @click.argument("pictures", nargs=-1, required=True, type=FILE)
-@click.option("--task", type=click.Choice(TASK_NAMES), required=True)
+@task_option
+@parameter_option
+@click.option("--operator", metavar="MODULE:OBJECT", help="A degradation of one's own, for a task of that name.")
 @train_options
 @click.option("--generator", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN.")
-@click.option("--from", "start", type=FILE, metavar="RUN", help="Start from the weights of another autoencoder run.")
+@click.option(
+    "--from",
+    "start",
+    type=FILE,
+    metavar="RUN|PRESET",
+    help="Start from the weights of another autoencoder.",
+)
 @click.option(
     "--validation",
     type=click.IntRange(min=1),
@@ -113,7 +119,16 @@ def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **va
 @click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.0005, show_default=True)
 @click.option("--pool", type=click.IntRange(min=1), default=20_000, show_default=True, help="Generated images to draw from.")
-def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, generator, start, validation, **values):
+@click.option(
+    "--validate-every",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="Real images between two points of the validation curve.",
+)
+def train_autoencoder(
+    pictures, task, parameters, operator, folder, minutes, memory, bfloat16, quiet, generator, start, validation, **values
+):
     """Train a task's autoencoder on PICTURES and as many generated ones.
 
     \b
@@ -121,6 +136,7 @@ def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, 
       gekeras train autoencoder photos/ --task superres --generator runs/gan --run runs/superres --width 16
     """
     options = config.AutoencoderOptions(mixed_precision=bfloat16, **values)
+    parameters = {**parameters, **({"operator": operator} if operator else {})}
 
     from . import data
     from .operators import make_task
@@ -138,15 +154,90 @@ def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, 
     ]
     curve = autoencoder.train(
         options,
-        make_task(task),
+        make_task(task, shape["resolution"], shape["channels"], **parameters),
         *sources,
         network,
         shape["latent_size"],
         folder,
-        start=start,
+        start=_weights_of(start, task) if start else None,
         minutes=minutes,
         quiet=quiet,
     )
+    click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
+
+
+def _weights_of(start: Path, task: str):
+    """The autoencoder of a run; or of a preset: the task's, or that of reconstruct where it has none for the task."""
+    from .training import checkpoints
+
+    if not (start / "preset.json").is_file():
+        return checkpoints.require_latest(start)[0]
+    preset = presets.load(str(start))
+    name = task if preset.has(f"encoder-{task}") else "reconstruct"
+    parts = ((part, preset.part(f"{part}-{name}")) for part in ("encoder", "decoder"))
+    return {k: v for part, loaded in parts for k, v in checkpoints.weights_of_part(part, loaded).items()}
+
+
+@train.command("aegan")
+@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@train_options
+@click.option(
+    "--gan", "gan_run", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN whose networks are trained on."
+)
+@click.option(
+    "--validation",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Pictures held out for the validation curve.",
+)
+@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="f of Table 1.")
+@click.option("--images", type=click.IntRange(min=1), default=300_000, show_default=True, help="Real images to show.")
+@click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.001,
+    show_default=True,
+    help="Of generator and discriminator.",
+)
+@click.option("--encoder-learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.0005, show_default=True)
+@click.option(
+    "--reconstruction-weight",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Of the reconstruction's mean squared error, beside the adversarial loss.",
+)
+@click.option(
+    "--kl-weight",
+    type=click.FloatRange(min=0),
+    default=0.05,
+    show_default=True,
+    help="Of the mean KL divergence of a latent dimension from N(0, 1).",
+)
+@click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
+def train_aegan(pictures, folder, minutes, memory, bfloat16, quiet, gan_run, validation, **values):
+    """Train the AEGAN baseline on PICTURES: a GAN's networks and an encoder, together.
+
+    \b
+    Example:
+      gekeras train aegan photos/ --gan runs/gan --run runs/aegan --width 16 --bfloat16 --memory
+    """
+    options = config.AEGANOptions(mixed_precision=bfloat16, **values)
+
+    from . import data
+    from .training import aegan
+
+    _, shape = aegan.read_gan(gan_run)
+    items = data.entries(*pictures)
+    if validation >= len(items):
+        raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
+    sources = [
+        data.Source(part, shape["resolution"], shape["channels"], memory)
+        for part in (items[:-validation], items[-validation:])
+    ]
+    curve = aegan.train(options, *sources, gan_run, folder, minutes=minutes, quiet=quiet)
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
 
@@ -156,13 +247,14 @@ def train_autoencoder(pictures, task, folder, minutes, memory, bfloat16, quiet, 
 @click.option(
     "--autoencoder", "runs", type=FILE, multiple=True, metavar="RUN", help="Run folder of an autoencoder; repeatable."
 )
+@click.option("--aegan", "aegan_run", type=FILE, metavar="RUN", help="Run folder of the AEGAN baseline.")
 @click.option(
     "--about",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="JSON",
     help="Description, data and terms to keep in the preset's record.",
 )
-def export(folder, gan_run, runs, about):
+def export(folder, gan_run, runs, aegan_run, about):
     """Write trained runs as a preset of SavedModels; parts that are not named stay as they are.
 
     \b
@@ -171,4 +263,5 @@ def export(folder, gan_run, runs, about):
     """
     from . import export as exporting
 
-    click.echo("\n".join(f"{folder / name}" for name in exporting.export(folder, gan_run, runs, about)))
+    written = exporting.export(folder, gan_run, runs, about, aegan_run)
+    click.echo("\n".join(f"{folder / name}" for name in written))

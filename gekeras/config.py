@@ -119,6 +119,46 @@ class AutoencoderOptions:
 
 
 @dataclass(frozen=True)
+class AEGANOptions:
+    """How the AEGAN baseline is trained (equation (6), section 4.5 c); its generator and discriminator are a GAN run's.
+
+    Attributes:
+        width: f of Table 1, the encoder's first width.
+        images: real images shown; a step shows as many samples G(z) and as many reconstructions G(E(x)).
+        batch_size: real images a step.
+        learning_rate, beta_1, beta_2: Adam's, for generator and discriminator.
+        encoder_learning_rate: of the encoder's own Adam, whose weights, unlike the others', are not scaled at run time.
+        reconstruction_weight: of the mean over pixels of (x - G(E(x)))^2, beside the adversarial loss.
+        kl_weight: of the mean over latent dimensions of KL(N(mean, variance) || N(0, 1)). With k beside the weight w of n
+            values a picture and h dimensions, this is a variational autoencoder that takes k n / (2 w h) as the variance
+            of a value, and a draw costs about k / (2 w) of MSE over the mean: 0.0025 with the defaults.
+        average_decay, r1_every, mirror, mixed_precision, seed: as in `GANOptions`; the average is of G and of E.
+        validate_every: real images between two points of the validation curve.
+    """
+
+    width: int = 32
+    images: int = 300_000
+    batch_size: int = 32
+    learning_rate: float = 0.001
+    beta_1: float = 0.0
+    beta_2: float = 0.99
+    encoder_learning_rate: float = 0.0005
+    reconstruction_weight: float = 10.0
+    kl_weight: float = 0.05
+    average_decay: float = 0.999
+    r1_every: int = 16
+    validate_every: int = 20_000
+    mirror: bool = True
+    mixed_precision: bool = False
+    seed: int = 1000
+
+    def __post_init__(self):
+        _require(self.reconstruction_weight >= 0, "reconstruction_weight must be 0 or more", self.reconstruction_weight)
+        _require(self.kl_weight >= 0, "kl_weight must be 0 or more", self.kl_weight)
+        _require(self.r1_every >= 1, "r1_every must be 1 or more", self.r1_every)
+
+
+@dataclass(frozen=True)
 class SolveOptions:
     """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
 
@@ -132,6 +172,9 @@ class SolveOptions:
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
+        code_weight: alpha, the weight of ||E(S(G(z))) - m||^2; 0 leaves E out.
+        pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
+        consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
     """
 
     steps: int = 1400
@@ -143,11 +186,18 @@ class SolveOptions:
     tolerance: float = 0.0
     patience: int = 20
     seed: int = 0
+    code_weight: float = 1.0
+    pixel_weight: float = 0.0
+    consistent: bool = False
 
     def __post_init__(self):
         _require(self.steps >= 0, "steps must be 0 or more", self.steps)
         _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
         _require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
+        _require(self.code_weight >= 0, "code_weight (alpha) must be 0 or more", self.code_weight)
+        _require(self.pixel_weight >= 0, "pixel_weight (beta) must be 0 or more", self.pixel_weight)
+        both = (self.code_weight, self.pixel_weight)
+        _require(any(both), "code_weight and pixel_weight must not both be 0", both)
         _require(self.starts >= 1, "starts must be 1 or more", self.starts)
         _require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
         _require(self.patience >= 1, "patience must be 1 or more", self.patience)

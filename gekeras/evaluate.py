@@ -1,8 +1,7 @@
 """Scores of GE and its baselines on a folder of pictures: JSON lines, then CSV and Markdown tables.
 
 One JSON line an image, appended batch by batch and read again on the next call, so that an evaluation that was stopped
-goes on where it was. ConvAE is DC(E(x_dagger)); invertGAN is equation (4), argmin_z ||G(z) - x_dagger||^2 + lambda ||z||^2,
-solved with GE's own options and starts (section 4.5).
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,32 +21,10 @@ from . import images, metrics
 from .config import SolveOptions, to_dict
 from .data import Source
 from .generative_encoder import GenerativeEncoder
-from .operators import Identity, bicubic
-from .solve import Solver
-from .solve.objective import identity
+from .methods import groups
+from .presets import Preset
 
 METRICS = ("mse", "psnr", "ssim")
-Method = Callable[[np.ndarray], np.ndarray]
-
-
-def methods(model: GenerativeEncoder, options: SolveOptions) -> dict[str, Method]:
-    """Name -> function from measurements `[n, h, w, c]` to restored images, for every method that suits the task."""
-    invert = Solver(model.generator, identity, prior=options.prior, ramp=options.ramp)
-
-    def invert_gan(measurement):
-        lifted = model.task.lift(tf.constant(measurement))
-        return invert.solve(lifted, model.latent_size, options).image
-
-    table = {
-        "GE": lambda y: model.solve(y, options).image,
-        "ConvAE": lambda y: model.decode(model.encode(y)),
-        "invertGAN": invert_gan,
-    }
-    if model.task.factor > 1:
-        table["bicubic"] = lambda y: bicubic(y, model.task.factor).numpy()
-    if not isinstance(model.task.degrade, Identity):
-        table["input"] = lambda y: np.asarray(model.task.lift(y))
-    return table
 
 
 def evaluate(
@@ -57,8 +35,10 @@ def evaluate(
     *,
     names: tuple[str, ...] = (),
     batch_size: int = 16,
+    preset: Preset | None = None,
+    bits: tuple[int, ...] = (),
     about: dict[str, Any] | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[dict[str, Any]]:
     """Score every image of `source` with every method.
 
@@ -66,38 +46,55 @@ def evaluate(
         path: JSON lines `{"image", "method", "mse", "psnr", "ssim"}` behind a first line with the options; lines that
             are there already are kept and not computed again.
         names: methods to run; all by default.
+        preset, bits: see `methods.groups`.
         about: what else the scores depend on (preset, data); kept in the first line and compared with it.
-        progress: called with (rows done, rows in all) after each batch.
+        progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
 
     Raises:
         ValueError: unknown method, or `path` belongs to other options.
     """
-    table = methods(model, options)
-    if unknown := set(names) - set(table):
-        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(table)}")
-    names = tuple(names) or tuple(table)
-    rows = _resume(path, {**(about or {}), "task": model.task.name, "options": to_dict(options)})
-    known = {(row["image"], row["method"]) for row in rows}
+    table = groups(model, options, preset, bits)
+    offered = [name for group in table for name in group]
+    if unknown := set(names) - set(offered):
+        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
+    names = tuple(names) or tuple(offered)
+    header = {**(about or {}), "task": model.task.name, "parameters": model.task.parameters, "options": to_dict(options)}
+    rows = _resume(path, header)
+    known_rows = {(row["image"], row["method"]) for row in rows}
+    total, done_before, began = len(source) * len(names), len(rows), time.monotonic()
     for begin in range(0, len(source), batch_size):
         index = np.arange(begin, min(begin + batch_size, len(source)))
-        todo = [name for name in names if any((source.name(i), name) not in known for i in index)]
-        if not todo:
+        missing = {(source.name(i), name) for i in index for name in names} - known_rows
+        wanted = [run for group, run in table.items() if {name for _, name in missing} & set(group)]
+        if not wanted:
             continue
         truth = images.from_uint8(source.take(index))
-        measurement = model.task.degrade(tf.constant(truth), tf.constant([options.seed, begin])).numpy()
-        for name in todo:
-            scores = metrics.scores(np.clip(table[name](measurement), -1, 1), truth)
-            fresh = [
-                {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
-                for k, i in enumerate(index)
-                if (source.name(i), name) not in known
-            ]
+        measurement, known = model.task.sample(tf.constant(truth), tf.constant([options.seed, begin]))
+        measurement, known = as_file(measurement.numpy()), None if known is None else known.numpy()
+        for run in wanted:
+            fresh = []
+            for name, pictures in run(measurement, known).items():
+                scores = metrics.scores(np.clip(pictures, -1, 1), truth)
+                fresh += [
+                    {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
+                    for k, i in enumerate(index)
+                    if (source.name(i), name) in missing
+                ]
             with path.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in fresh)
             rows += fresh
-            progress(len(rows), len(source) * len(names))
+            left = (total - len(rows)) * (time.monotonic() - began) / max(1, len(rows) - done_before)
+            progress(len(rows), total, f", about {left / 60:.1f} min left")
     pictures = {source.name(i) for i in range(len(source))}
     return [row for row in rows if row["image"] in pictures and row["method"] in names]
+
+
+def as_file(measurement: np.ndarray) -> np.ndarray:
+    """A measurement that is a batch of pictures, rounded to 8 bits as an image file holds them.
+
+    Without it a blur could all but be undone by division in the Fourier domain, which nobody's file allows.
+    """
+    return images.from_uint8(images.to_uint8(measurement)) if measurement.ndim == 4 else measurement
 
 
 def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:

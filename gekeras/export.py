@@ -1,7 +1,7 @@
 """Networks -> SavedModels -> a preset folder.
 
-Every part has one signature, `serving_default`, and is callable after `tf.saved_model.load`. Autoencoders are stored in
-float16 and computed in float32; the generator, whose pictures are the result, keeps float32.
+Every part has one signature, `serving_default`, and is callable after `tf.saved_model.load`. Autoencoders and the AEGAN
+baseline are stored in float16 and computed in float32; the generator, whose pictures are the result, keeps float32.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from . import images, plots, presets
 from .models.precision import building_in
-from .training import autoencoder, checkpoints, gan
+from .training import aegan, autoencoder, checkpoints, gan
 
 
 class Part(tf.Module):
@@ -49,7 +49,10 @@ def save_part(network, folder: Path, input_name: str, output_name: str, version:
 
 
 def in_half(network):
-    """The same network with its weights stored as float16 and its arithmetic in float32."""
+    """The same network with its weights stored as float16 and its arithmetic in float32.
+
+    A layer that names its own dtype, as the generator's toRGB does, keeps it; its values are rounded like the others.
+    """
     policy = keras.mixed_precision.Policy("float32")
     policy._variable_dtype = "float16"  # Keras names only the opposite mix; keras is pinned where this code runs
     with building_in(policy):
@@ -58,24 +61,30 @@ def in_half(network):
     return copy
 
 
-def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path], about: Path | None = None) -> list[str]:
+def export(
+    preset: Path,
+    gan_run: Path | None,
+    autoencoder_runs: Sequence[Path],
+    about: Path | None = None,
+    aegan_run: Path | None = None,
+) -> list[str]:
     """Write the parts of these runs into a preset folder and bring `preset.json` up to date.
 
     Parts that no run is given for stay, with their description and scores; a new autoencoder drops its task's scores, and a
-    new generator all of them, since they were measured with the old one.
+    new generator all of them, since they were measured with the old one. A new AEGAN drops its own row of every task.
 
     Args:
         preset: folder to write.
-        gan_run, autoencoder_runs: run folders.
+        gan_run, autoencoder_runs, aegan_run: run folders.
         about: JSON file with what no run knows: description, data, terms.
 
     Returns:
         The names of the parts written.
 
     Raises:
-        ValueError: nothing to write, a run without a checkpoint, or no generator yet.
+        ValueError: nothing to write, a run without a checkpoint, no generator yet, or an AEGAN of another size.
     """
-    if not gan_run and not autoencoder_runs and not about:
+    if not (gan_run or autoencoder_runs or about or aegan_run):
         raise ValueError("name a GAN run, an autoencoder run, or a description")
     record = preset / "preset.json"
     info = json.loads(record.read_text()) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
@@ -93,6 +102,11 @@ def export(preset: Path, gan_run: Path | None, autoencoder_runs: Sequence[Path],
         info.get("scores", {}).pop(task, None)
         info["code_size"] = details["options"]["code_size"]
         written += [f"encoder-{task}", f"decoder-{task}"]
+    if aegan_run:
+        info["aegan"] = export_aegan(aegan_run, preset, (info["resolution"], info["channels"]))
+        for scores in info.get("scores", {}).values():
+            scores["methods"].pop("AEGAN", None)
+        written += ["aegan-encoder", "aegan-generator"]
     if about:
         info |= json.loads(about.read_text())
     write_record(preset, info)
@@ -130,6 +144,23 @@ def export_autoencoder(run: Path, preset: Path) -> tuple[str, dict[str, Any], di
     kept = {k: record[k] for k in ("images", "curve", "options")}
     details = dict(parameters=encoder.count_params() + decoder.count_params(), **kept)
     return record["task"], record["parameters"], details
+
+
+def export_aegan(run: Path, preset: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """Averaged encoder (image -> mean of its latent) and generator of an AEGAN run -> `preset/aegan-<part>`.
+
+    Raises ValueError if its pictures are not of the preset's size (resolution, channels).
+    """
+    nets, record = aegan.networks_of(run)
+    if (found := (nets.shape["resolution"], nets.shape["channels"])) != size:
+        raise ValueError(f"{run} is of {found[0]} px and {found[1]} channels, {preset} of {size[0]} px and {size[1]}")
+    encoder, generator = in_half(aegan.encoder_of(nets)), in_half(aegan.generator_of(nets))
+    for network, inside, outside in ((encoder, "image", "latent"), (generator, "latent", "image")):
+        folder = preset / f"aegan-{network.name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        save_part(network, folder, inside, outside)
+    kept = {k: record[k] for k in ("images", "curve", "options")}
+    return dict(parameters=encoder.count_params() + generator.count_params(), **kept)
 
 
 def float32(network):

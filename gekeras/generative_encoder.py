@@ -12,8 +12,8 @@ import numpy as np
 
 from . import presets
 from .config import FIDELITIES, SolveOptions
-from .operators import Task, make_task
-from .solve import Solution, Solver
+from .operators import Compose, Mask, Task, correction, make_task
+from .solve import Solution, Solver, Target
 from .solve.loop import Callback
 
 
@@ -39,20 +39,26 @@ class GenerativeEncoder:
         self._solvers: dict[tuple, Solver] = {}
 
     @classmethod
-    def from_preset(cls, preset="faces-64", task: str = "reconstruct", models=None) -> GenerativeEncoder:
+    def from_preset(
+        cls, preset="faces-64", task: str = "reconstruct", models=None, *, parameters=None, forward=None
+    ) -> GenerativeEncoder:
         """Load a preset's parts. The generator is loaded once a process, however many tasks use it.
 
         Args:
             preset: name, folder, or a loaded `presets.Preset`.
             task: one of the preset's tasks.
             models: folder of presets to look in first.
+            parameters: of the degradation, over those that the preset's encoder was trained with, as `{"sigma": 0.3}`.
+            forward: S instead of the task's, see `Task.with_forward`.
 
         Raises:
             presets.PresetError (a ValueError): unknown preset or task, missing or damaged part.
         """
         if not isinstance(preset, presets.Preset):
             preset = presets.load(preset, models)
-        description = make_task(task, **preset.task_parameters(task))
+        values = {**preset.task_parameters(task), **(parameters or {})}
+        description = make_task(task, preset.resolution, preset.channels, **values)
+        description = description.with_forward(forward) if forward else description
         parts = [preset.part(name) for name in ("generator", f"encoder-{task}", f"decoder-{task}")]
         model = cls(parts[0], parts[1], preset.latent_size, description, parts[2])
         model.defaults = preset.info.get("solve", {})
@@ -69,9 +75,12 @@ class GenerativeEncoder:
         defaults = {} if fidelity == "paper" else self.defaults
         return dataclasses.replace(FIDELITIES[fidelity], **{**defaults, **given})
 
-    def encode(self, observation) -> np.ndarray:
-        """m = E(x_dagger): measurements `[n, h, w, c]` -> code `[n, k]`; a low-resolution one is enlarged first."""
-        return np.asarray(self.encoder(self.task.lift(_batch(observation))))
+    def encode(self, observation, known=None) -> np.ndarray:
+        """m = E(x_dagger): measurements `[n, h, w, c]` -> code `[n, k]`; a low-resolution one is enlarged first.
+
+        Args: as `solve`. Raises ValueError as `solve`.
+        """
+        return np.asarray(self.encoder(self.task.lift(self._measured(observation, known))))
 
     def generate(self, latent) -> np.ndarray:
         """G(z): `[n, latent_size]` -> `[n, h, w, c]`."""
@@ -84,40 +93,102 @@ class GenerativeEncoder:
         return np.asarray(self.decoder(np.asarray(code, np.float32)))
 
     def solve(
-        self, observation, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk=0
+        self,
+        observation,
+        options: SolveOptions | None = None,
+        *,
+        known=None,
+        callback: Callback | None = None,
+        chunk: int = 0,
     ) -> Solution:
         """Restore a batch of measurements.
 
         Args:
             observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution.
             options: default `self.options()`, the fast set.
+            known: for a task with missing pixels the mask `[n, h, w, 1]` or `[h, w]`, 1 where a pixel is known.
             callback, chunk: see `solve.Solver.solve`.
 
         Returns:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
+
+        Raises:
+            ValueError: no batch, a mask that is missing, not wanted or of another size, or options that the task has no
+                linear measurement for.
         """
-        return self.solve_code(self.encode(observation), options, callback=callback, chunk=chunk)
+        options = options or self.options()
+        self.check(options)
+        y = self._measured(observation, known)
+        mask = _mask(known, y.shape) if self.task.masked else None
+        code = self.encoder(self.task.lift(y)) if options.code_weight else None
+        solution = self._run(Target(code, y if options.pixel_weight else None, mask), options, callback, chunk)
+        if not options.consistent:
+            return solution
+        return solution._replace(image=consistent(self.task, solution.image, y, mask))
+
+    def check(self, options: SolveOptions) -> None:
+        """Raise ValueError if the options compare pixels and the task has nothing that they could be compared with."""
+        if options.pixel_weight and self.task.measure is None:
+            raise ValueError(f"task {self.task.name} has no linear measurement: pixel_weight (beta) must be 0")
+        if options.consistent and not self.task.exact:
+            raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
 
     def solve_code(
-        self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk=0
+        self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk: int = 0
     ) -> Solution:
-        """As `solve`, from the code m alone: all that a receiver of compressed pictures has."""
-        options = options or self.options()
-        solver = self._solver(options)
-        return solver.solve(code, self.latent_size, options, callback=callback, chunk=chunk)
+        """As `solve`, from the code m alone: all that a receiver of compressed pictures has.
 
-    def _solver(self, options: SolveOptions) -> Solver:
+        Raises ValueError for options that need the measurement itself.
+        """
+        options = options or self.options()
+        if options.pixel_weight or options.consistent or not options.code_weight:
+            raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
+        return self._run(Target(np.asarray(code, np.float32)), options, callback, chunk)
+
+    def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int) -> Solution:
         key = (options.prior, options.ramp)
         if key not in self._solvers:
+            task, networks = self.task, (self.generator, self.encoder)
             self._solvers[key] = Solver(
-                self.generator, self.encoder, self.task.forward, prior=options.prior, ramp=options.ramp
+                *networks, task.forward, task.measure or task.forward, prior=options.prior, ramp=options.ramp
             )
-        return self._solvers[key]
+        return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+
+    def _measured(self, observation, known) -> np.ndarray:
+        """The batch as float32, with zeros where the mask says that nothing is known."""
+        y = _batch(observation)
+        if not self.task.masked:
+            if known is not None:
+                raise ValueError(f"task {self.task.name} takes no mask")
+            return y
+        if known is None:
+            raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
+        return y * _mask(known, y.shape)
+
+
+def consistent(task: Task, image, y, known=None) -> np.ndarray:
+    """x + A^+ (y - A x): the picture nearest to x whose measurement is y.
+
+    Args:
+        image: x, `[n, h, w, c]`.
+        y: the measurement `[n, ...]`, with zeros where nothing is known.
+        known: the mask of a task that has one.
+    """
+    measure = task.measure if known is None else Compose(Mask(known), task.measure)
+    return image + np.asarray(correction(measure, y - measure(image)))
+
+
+def _mask(known, shape) -> np.ndarray:
+    """`known` as float32 `[n, h, w, 1]` for a batch of that shape. Raises ValueError for another size or values."""
+    mask = Mask(known).known
+    if mask.shape[-3:-1] != shape[1:3] or (mask.ndim == 4 and len(mask) != shape[0]):
+        raise ValueError(f"the mask is {list(mask.shape)}, the batch {list(shape)}: sizes differ")
+    return np.broadcast_to(mask, (shape[0], *shape[1:3], 1))
 
 
 def _batch(images) -> np.ndarray:
     images = np.asarray(images, np.float32)
-    if images.ndim != 4:
+    if images.ndim not in (2, 4):  # [n, k] is what a measurement like y = A x is
         raise ValueError(f"expected a batch [n, h, w, c]; received shape {list(images.shape)}")
     return images
 

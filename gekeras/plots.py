@@ -90,6 +90,38 @@ def panel(
     _save(figure, path)
 
 
+def animation(path: PathLike, frames: Sequence[np.ndarray], seconds: float = 4.0, side: int = 256) -> None:
+    """Write frames `[h, w, c]` in [-1, 1] as a GIF that loops; the last frame stays for a second.
+
+    Args:
+      seconds: from the first frame to the last.
+      side: small pictures are enlarged by a whole factor, their pixels left sharp, up to about this side.
+
+    Raises:
+      ValueError: no frames, or frames of several shapes.
+      ImageError: another suffix than .gif, or an unwritable place.
+    """
+    if not frames or len({np.shape(frame) for frame in frames}) != 1:
+        raise ValueError("an animation needs at least one frame, and frames of one shape")
+    check_animation_path(path)
+    from PIL import Image
+
+    factor = max(1, side // max(np.shape(frames[0])[:2]))
+    levels = [np.kron(images.to_uint8(frame), np.ones((factor, factor, 1), np.uint8)) for frame in frames]
+    pictures = [Image.fromarray(level[..., 0] if level.shape[-1] == 1 else level) for level in levels]
+    durations = [max(20, int(1000 * seconds / len(pictures)))] * (len(pictures) - 1) + [1000]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    images.write_bytes(path, buffer.getvalue())
+
+
+def check_animation_path(path: PathLike) -> None:
+    """Raise ImageError before the solve for what could not be written after it."""
+    if os.path.splitext(os.fspath(path))[1].lower() != ".gif":
+        raise images.ImageError(path, "an animation is written as .gif")
+    images.check_writable(path)
+
+
 def curves(
     path: PathLike,
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]],

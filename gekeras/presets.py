@@ -110,6 +110,15 @@ class Preset:
             raise PresetError(f"preset {self.name!r} has no {name} (looked in {self.folder / name})")
         return _load_saved_model(versions[-1])
 
+    def part_checksum(self, name: str) -> str:
+        """SHA-256 over the recorded checksums of a part's files: tells one encoder from another."""
+        files = sorted((k, v) for k, v in self.info["checksums"].items() if k.startswith(f"{name}/"))
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether there is a part of that name."""
+        return any((self.folder / name).glob("[0-9]*/saved_model.pb"))
+
     def verify(self) -> list[str]:
         """Files whose SHA-256 is not the recorded one, or that are missing; empty if all is well."""
         return [name for name, digest in self.info["checksums"].items() if checksum(self.folder / name) != digest]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import platform
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,43 +19,82 @@ from . import images, metrics, plots
 from ._version import __version__
 from .config import SolveOptions, to_dict
 from .generative_encoder import GenerativeEncoder
-from .operators import Identity, Task, bicubic
+from .observations import Observation, enlarge
+from .operators import Identity, Task
 from .solve import Solution
+
+BATCH = 64  # pieces solved at once: the memory of a solve is that of one pass for the batch
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One input made ready: the measurement, the clean picture if it is known, and what was done to the file."""
+class Restored:
+    """One input restored: r pictures to score, the picture to write, and numbers over its pieces."""
 
-    path: Path
-    measurement: np.ndarray  # [h, w, c]
-    truth: np.ndarray | None  # [resolution, resolution, c]
-    note: str
+    pictures: np.ndarray  # [r, H, W, c]
+    image: np.ndarray  # [H', W', c]
+    loss: float
+    steps: int
+    seconds: float
 
 
-def observe(path: Path, task: Task, resolution: int, channels: int, *, simulate: bool, seed: int) -> Observation:
-    """Read a picture as a task's measurement, or with `simulate` as the truth that is then degraded.
+def solve(
+    model: GenerativeEncoder,
+    items: list[Observation],
+    options: SolveOptions,
+    progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
+    watch: Callable[[int, np.ndarray], None] | None = None,
+) -> list[Restored]:
+    """Solve the pieces of all inputs together, `BATCH` at a time, and put each input's together again.
 
-    A picture of exactly the measurement's size is taken as it is; a larger one is cropped to its centre square and reduced.
-
-    Raises:
-        ValueError: unreadable (an `images.ImageError`), or smaller than what is needed.
+    Args:
+        progress: called with (steps done, steps in all, mean objective).
+        watch: called with (steps done, latents `[k, d]`) of the first batch, before the first step and on the way.
     """
-    picture = images.read(path, channels)
-    side = resolution if simulate else resolution // task.factor
-    height, width, _ = picture.shape
-    if min(height, width) < side:
-        raise images.ImageError(path, f"{width}x{height} is too small: {task.name} needs at least {side}x{side} here")
-    fitted = images.fit(picture, side)
-    note = (
-        ""
-        if (height, width) == (side, side)
-        else f"{path.name}: {width}x{height} cropped square and reduced to {side}x{side}"
-    )
-    if simulate:
-        degraded = np.asarray(task.degrade(fitted[None], np.array([seed, 0], np.int32)))[0]
-        return Observation(path, degraded, fitted, note)
-    return Observation(path, fitted, fitted if isinstance(task.degrade, Identity) else None, note)
+    y, known = stack(items)
+    chunk, rounds, found = max(1, options.steps // 50), -(-len(y) // BATCH), []
+    for i in range(rounds):
+        part = slice(i * BATCH, (i + 1) * BATCH)
+
+        def callback(step, loss, latent, i=i):
+            progress(i * options.steps + step, rounds * options.steps, float(loss.mean()))
+            if watch and i == 0:
+                watch(step, latent)
+
+        mask = None if known is None else known[part]
+        found.append(model.solve(y[part], options, known=mask, callback=callback, chunk=chunk))
+    return gather(items, merge(found))
+
+
+def preview(model: GenerativeEncoder, items: list[Observation]) -> list[Restored]:
+    """DC(E(x_dagger)), the autoencoder's own picture, at once."""
+    begin = time.perf_counter()
+    image = model.decode(model.encode(*stack(items)))
+    nothing = np.zeros(len(image))
+    return gather(items, Solution(nothing, image, nothing, nothing, nothing, time.perf_counter() - begin))
+
+
+def stack(items: list[Observation]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The measurements and masks of all pieces."""
+    known = None if items[0].known is None else np.concatenate([item.known for item in items])
+    return np.concatenate([item.measurements for item in items]), known
+
+
+def merge(parts: list[Solution]) -> Solution:
+    """The solutions of several batches as one, without their histories."""
+    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in ("latent", "image", "loss", "steps")]
+    return Solution(*arrays, np.zeros((0, len(arrays[0]))), sum(part.seconds for part in parts))
+
+
+def gather(items: list[Observation], solution: Solution) -> list[Restored]:
+    """Each input's pieces from the batch, joined and placed."""
+    ends = np.cumsum([len(item.measurements) for item in items])
+    found = []
+    for item, end in zip(items, ends):
+        part = slice(end - len(item.measurements), end)
+        pictures = item.join(np.clip(solution.image[part], -1, 1))
+        loss, steps = float(solution.loss[part].mean()), int(solution.steps[part].max())
+        found.append(Restored(pictures, item.place(pictures), loss, steps, solution.seconds))
+    return found
 
 
 def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
@@ -89,34 +130,43 @@ def _check_place(path: Path, inputs: list[Path]) -> None:
         images.check_writable(written)
 
 
-def check_panel(panel: Path | None, inputs: list[Path], paths: list[Path]) -> None:
-    """Raises ValueError if the panel would replace an input or a result."""
-    if panel and (_among(panel, inputs) or _among(panel, paths)):
-        raise ValueError(f"{panel} is {'an input' if _among(panel, inputs) else 'a result'}; name another panel")
+def check_extra(path: Path | None, inputs: list[Path], paths: list[Path]) -> None:
+    """Raises ValueError if a panel or an animation would replace an input or a result."""
+    if path and (_among(path, inputs) or _among(path, paths)):
+        raise ValueError(f"{path} is {'an input' if _among(path, inputs) else 'a result'}; name another file")
 
 
 def _among(path: Path, others: list[Path]) -> bool:
     return path.resolve() in [other.resolve() for other in others]
 
 
-def scores(item: Observation, image: np.ndarray, task: Task) -> dict[str, Any]:
-    """MSE on [-1, 1], PSNR and SSIM on [0, 1] of the result, and of the bicubic enlargement where there is one."""
+def scores(item: Observation, pictures: np.ndarray, task: Task) -> dict[str, Any]:
+    """MSE on [-1, 1], PSNR and SSIM on [0, 1] of the result, and of what a user has without a model: the bicubic
+    enlargement where the task enlarges, the observation itself where it was degraded."""
     if item.truth is None:
         return {}
-    found = {"metrics": metrics.scores(image, item.truth)}
-    if task.factor > 1:
-        found["bicubic"] = metrics.scores(enlarge(item, task), item.truth)
+    found = {"metrics": _mean_scores(pictures, item.truth)}
+    if plain := without_model(item, task):
+        found[plain[0]] = _mean_scores(plain[1], item.truth)
     return found
 
 
-def enlarge(item: Observation, task: Task) -> np.ndarray:
-    return np.clip(bicubic(item.measurement[None], task.factor).numpy()[0], -1, 1)
+def without_model(item: Observation, task: Task) -> tuple[str, np.ndarray] | None:
+    """(its name, the pictures `[r, H, W, c]`) of what a user has without a model, if it differs from the truth."""
+    if task.factor > 1:
+        return "bicubic", enlarge(item.shown, task.factor)
+    shown = item.shown if item.shown.ndim == 4 else np.asarray(task.lift(item.shown))
+    return None if isinstance(task.degrade, Identity) else ("observation", np.clip(shown, -1, 1))
+
+
+def _mean_scores(pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    return {name: float(np.mean(values)) for name, values in metrics.scores(pictures, truth).items()}
 
 
 def records(
-    items: list[Observation], model: GenerativeEncoder, options: SolveOptions, solution: Solution, preset: str
+    items: list[Observation], model: GenerativeEncoder, options: SolveOptions | None, found: list[Restored], preset: str
 ) -> list[dict[str, Any]]:
-    """The JSON record of each result."""
+    """The JSON record of each result; `options` is None for a preview."""
     import tensorflow as tf
 
     versions = {
@@ -130,43 +180,54 @@ def records(
             "input": str(item.path),
             "preset": preset,
             "task": model.task.name,
+            "parameters": model.task.parameters,
             "note": item.note,
-            "options": to_dict(options),
-            "seed": options.seed,
+            "method": "GE" if options else "ConvAE",
+            "options": to_dict(options) if options else None,
+            "seed": options.seed if options else None,
             "versions": versions,
             "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
-            "loss": float(solution.loss[i]),
-            "steps": int(solution.steps[i]),
-            "seconds": solution.seconds,
-            "batch": len(items),
-            **scores(item, np.clip(solution.image[i], -1, 1), model.task),
+            "loss": restored.loss if options else None,
+            "steps": restored.steps,
+            "pieces": len(item.measurements),
+            "seconds": restored.seconds,
+            "batch": sum(len(other.measurements) for other in items),
+            **scores(item, restored.pictures, model.task),
         }
-        for i, item in enumerate(items)
+        for item, restored in zip(items, found)
     ]
 
 
-def write(paths: list[Path], solution: Solution, found: list[dict[str, Any]]) -> None:
+def write(paths: list[Path], found: list[Restored], notes: list[dict[str, Any]]) -> None:
     """Each picture, then its record under the same stem; whole files or none."""
-    for path, image, record in zip(paths, solution.image, found):
+    for path, restored, record in zip(paths, found, notes):
         path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
-        images.write(path, image)
+        images.write(path, restored.image)
         images.write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
 
 
-def write_panel(path: Path, items: list[Observation], task: Task, solution: Solution, found: list[dict[str, Any]]) -> None:
+def write_panel(
+    path: Path, items: list[Observation], task: Task, found: list[Restored], notes: list[dict[str, Any]]
+) -> None:
     """One row a picture: observation, bicubic (where the task enlarges), result, truth when known."""
-    titles = ["observation", *(["bicubic"] if task.factor > 1 else []), "generative encoder"]
     known = all(item.truth is not None for item in items)
+    name = "generative encoder" if notes[0]["method"] == "GE" else "decoder alone"
+    titles = ["observation", *(["bicubic"] if task.factor > 1 else []), name, *(["truth"] if known else [])]
     rows, captions = [], []
-    for item, image, record in zip(items, solution.image, found):
-        rows.append([item.measurement, *([enlarge(item, task)] if task.factor > 1 else []), np.clip(image, -1, 1)])
-        height, width, _ = item.measurement.shape
-        captions.append([f"{width} x {height}"] + ([caption(record.get("bicubic"))] if task.factor > 1 else []))
-        captions[-1].append(caption(record.get("metrics")))
-        if known:
-            rows[-1].append(item.truth)
-            captions[-1].append(None)
-    plots.panel(path, rows, titles + (["truth"] if known else []), captions)
+    for item, restored, record in zip(items, found, notes):
+        plain = without_model(item, task)
+        for r, picture in enumerate(restored.pictures):
+            shown = item.shown[r] if task.factor > 1 or not plain else plain[1][r]
+            height, width, _ = shown.shape
+            seen = f"{width} x {height}" if task.factor > 1 else caption(record.get("observation"))
+            row = [(shown, seen), (picture, caption(record.get("metrics")))]
+            if task.factor > 1:
+                row.insert(1, (plain[1][r], caption(record.get("bicubic"))))
+            if known:
+                row.append((item.truth[r], None))
+            rows.append([image for image, _ in row])
+            captions.append([text for _, text in row])
+    plots.panel(path, rows, titles, captions)
 
 
 def caption(found: dict[str, float] | None) -> str | None:
@@ -174,11 +235,13 @@ def caption(found: dict[str, float] | None) -> str | None:
 
 
 def summary(path: Path, record: dict[str, Any]) -> str:
-    """`out.png: loss 1.23 after 100 steps, 8.1 s, MSE 0.0461, PSNR 19.4 dB, SSIM 0.62 (bicubic 0.0333, 20.8 dB, 0.65)`."""
-    text = f"{path}: loss {record['loss']:.3f} after {record['steps']} steps, {record['seconds']:.1f} s"
+    """`out.png: loss 1.23 after 100 steps, 8.1 s, MSE 0.0461, PSNR 19.4 dB, SSIM 0.62 (bicubic: 0.0333, 20.8 dB, 0.65)`."""
+    how = f"loss {record['loss']:.3f} after {record['steps']} steps" if record["method"] == "GE" else "decoder alone"
+    text = f"{path}: {how}, {record['seconds']:.1f} s"
     for name, form in (
         ("metrics", ", MSE {mse:.4f}, PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"),
         ("bicubic", " (bicubic: {mse:.4f}, {psnr:.2f} dB, {ssim:.3f})"),
+        ("observation", " (observation: {mse:.4f}, {psnr:.2f} dB, {ssim:.3f})"),
     ):
         text += form.format(**record[name]) if name in record else ""
     return text

@@ -1,25 +1,34 @@
 #!/bin/sh
-# How saved_models/faces-64 was trained: sh tools/train_faces_64.sh SHARDS RUNS
+# How saved_models/faces-64 was made from the version before it: sh tools/train_faces_64.sh SHARDS RUNS
 # SHARDS holds faces-train-*.tar and faces-test-*.tar (CelebA, cropped to 128x128 around x 89, y 121); RUNS gets the run folders.
-# Every command can be stopped and started again. --minutes bounds each to what two CPU cores had for it.
+# Every command can be stopped and started again. The generator goes on from the preset's own checkpoint, and the autoencoders from
+# the preset's parts; without them the same commands start from nothing (leave out the copy and --from, and give more images).
 set -eu
-shards=$1 runs=$2
+shards=$1 runs=$2 preset=saved_models/faces-64
 train="$shards/faces-train-000.tar $shards/faces-train-001.tar $shards/faces-train-002.tar"
+test="$shards/faces-test-000.tar"
 
+mkdir -p "$runs/faces-64-gan"
+[ -n "$(ls "$runs/faces-64-gan")" ] || cp $preset/training/* "$runs/faces-64-gan"
 gekeras train gan $train --run "$runs/faces-64-gan" --memory --bfloat16 --resolution 64 --latent-size 256 \
     --fmap-base 2048 --fmap-max 128 --loss nonsaturating --batch 32 --learning-rate 0.0015 --average-decay 0.998 \
-    --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:500000 --minutes "${GAN_MINUTES:-95}"
+    --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:500000 --minutes "${GAN_MINUTES:-60}"
 
-gekeras train autoencoder $train --task reconstruct --generator "$runs/faces-64-gan" --run "$runs/faces-64-reconstruct" \
-    --memory --bfloat16 --width 16 --batch 16 --images 150000 --pool 8000
+# One autoencoder a task on the same frozen generator. Reconstruct and superres go on from their own weights, the others from
+# reconstruct's.
+for task in reconstruct superres denoise inpaint deblur; do
+    gekeras train autoencoder $train --task $task --generator "$runs/faces-64-gan" --run "$runs/faces-64-$task" \
+        --memory --bfloat16 --width 16 --batch 16 --images "${AE_IMAGES:-48000}" --validate-every 6000 --pool 6000 \
+        --learning-rate 0.0003 --from $preset
+done
+gekeras train aegan $train --gan "$runs/faces-64-gan" --run "$runs/faces-64-aegan" --memory --bfloat16 --width 16 --batch 16 \
+    --images "${AEGAN_IMAGES:-12000}"
 
-gekeras train autoencoder $train --task superres --generator "$runs/faces-64-gan" --run "$runs/faces-64-superres" \
-    --memory --bfloat16 --width 16 --batch 16 --images 85000 --pool 8000 --learning-rate 0.0003 --from "$runs/faces-64-reconstruct"
+gekeras export $preset --gan "$runs/faces-64-gan" --aegan "$runs/faces-64-aegan" --about tools/faces_64.json \
+    --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres" --autoencoder "$runs/faces-64-denoise" \
+    --autoencoder "$runs/faces-64-inpaint" --autoencoder "$runs/faces-64-deblur"
 
-gekeras export saved_models/faces-64 --gan "$runs/faces-64-gan" \
-    --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres" --about tools/faces_64.json
-
-test="$shards/faces-test-000.tar"
-gekeras eval --preset saved_models/faces-64 --task superres --data "$test" --count 208 --record -o "$runs/scores-superres"
-gekeras eval --preset saved_models/faces-64 --task reconstruct --steps 50 --data "$test" --count 208 --record -o "$runs/scores-reconstruct"
-python tools/model_card.py saved_models/faces-64
+for task in reconstruct superres denoise inpaint deblur; do
+    gekeras eval --preset $preset --task $task --data "$test" --count 208 --steps "${STEPS:-50}" --record -o "$runs/scores-$task"
+done
+python tools/model_card.py $preset

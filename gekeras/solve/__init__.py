@@ -2,3 +2,4 @@
 
 from .loop import Solution as Solution
 from .loop import Solver as Solver
+from .objective import Target as Target

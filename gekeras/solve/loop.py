@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..config import SolveOptions
 from . import starts
-from .objective import Map, identity, make_objective
+from .objective import Map, Target, Weights, identity, make_objective
 from .optimizers import RAMPS, AdamState, adam_init, adam_update
 from .priors import PRIORS
 
@@ -57,53 +57,70 @@ class Parameters(NamedTuple):
 
     steps: tf.Tensor
     learning_rate: tf.Tensor
-    weight: tf.Tensor
+    weights: Weights
     tolerance: tf.Tensor
     patience: tf.Tensor
 
 
-Callback = Callable[[int, np.ndarray], None]
+# Called with the steps done, the best objective `[n]` and its latent `[n, d]`.
+Callback = Callable[[int, np.ndarray, np.ndarray], None]
 
 
 class Solver:
     """Solves equation (3) for one generator, encoder and forward map; compiled once for each batch shape.
 
     Args:
-        generator, encoder, forward: G, E, S as in `objective.make_objective`.
+        generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
         prior, ramp: names from `priors.PRIORS` and `optimizers.RAMPS`.
     """
 
-    def __init__(self, generator: Map, encoder: Map, forward: Map = identity, *, prior: str = "l2", ramp: str = "none"):
+    def __init__(
+        self,
+        generator: Map,
+        encoder: Map = identity,
+        forward: Map = identity,
+        measure: Map = identity,
+        *,
+        prior: str = "l2",
+        ramp: str = "none",
+    ):
         self.generator, self.prior, self.ramp = generator, PRIORS[prior], RAMPS[ramp]
-        self.objective = make_objective(generator, encoder, forward, self.prior)
-        self.features = tf.function(lambda latent: encoder(forward(generator(latent))), reduce_retracing=True)
+        self.objective = make_objective(generator, encoder, forward, self.prior, measure)
+        self.generate = tf.function(generator, reduce_retracing=True)
+        self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
+        self.compare = tf.function(lambda x: (encoder(forward(x)), measure(x)), reduce_retracing=True)
         self.advance = tf.function(self._advance, reduce_retracing=True)
         self.finish = tf.function(self._finish, reduce_retracing=True)
 
     def solve(
-        self, code, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
+        self, target, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
     ) -> Solution:
-        """z* = argmin ||E(S(G(z))) - m||^2 + lambda penalty(z), for each row of `code` by itself.
+        """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + lambda penalty(z), for each image by itself.
 
         Args:
-            code: m = E(x_dagger), `[n, k]`.
+            target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y and mask.
             latent_size: d.
-            callback: called with (steps done, best objective `[n]`) after every `chunk` steps, and once at the end.
+            callback: called with (steps done, best objective `[n]`, its latent `[n, d]`) before the first step, after every
+                `chunk` steps, and at the end.
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
+
+        Raises:
+            ValueError: a target with neither code nor measurement.
         """
         begin = time.perf_counter()
-        code = tf.convert_to_tensor(code, tf.float32)
+        target = _tensors(target if isinstance(target, Target) else Target(target))
         parameters = _parameters(options)
-        latent = self._start(code, latent_size, options)
-        state = self._initial(latent)
+        state = self._initial(self._start(target, latent_size, options))
         history = []
+        if callback:
+            callback(0, np.full(state.latent.shape[0], np.inf, np.float32), state.latent.numpy())
         while int(state.step) < options.steps and bool(tf.reduce_any(state.active)):
             stop = min(int(state.step) + (chunk or options.steps), options.steps)
-            state, losses = self.advance(state, code, parameters, tf.constant(stop))
+            state, losses = self.advance(state, target, parameters, tf.constant(stop))
             history.append(losses.numpy())
             if callback:
-                callback(int(state.step), state.best_loss.numpy())
-        state, last, image = self.finish(state, code, parameters)
+                callback(int(state.step), state.best_loss.numpy(), state.best_latent.numpy())
+        state, last, image = self.finish(state, target, parameters)
         if bool(tf.reduce_any(state.active)):  # once all have converged, the loop has seen their last iterates
             history.append(last.numpy()[None])
         return Solution(
@@ -115,11 +132,15 @@ class Solver:
             time.perf_counter() - begin,
         )
 
-    def _start(self, code: tf.Tensor, latent_size: int, options: SolveOptions) -> tf.Tensor:
+    def _start(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor:
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size))
         if options.starts == 1:
-            return tf.repeat(candidates, code.shape[0], axis=0)
-        return starts.nearest(self.features, candidates, code)
+            return tf.repeat(candidates, _count(target), axis=0)
+        key = (options.seed, options.starts, latent_size)
+        if key not in self.drawn:  # the batches of one large job share their candidates' pictures
+            self.drawn = {key: starts.pictures(self.generate, candidates)}
+        best = starts.nearest(self.compare, self.drawn[key], target, (options.code_weight, options.pixel_weight))
+        return tf.gather(candidates, best)
 
     def _initial(self, latent: tf.Tensor) -> State:
         n = latent.shape[0]
@@ -128,26 +149,26 @@ class Solver:
             tf.constant(0), latent, adam_init(latent), latent, worst, worst, tf.fill([n], True), tf.zeros([n], tf.int32)
         )
 
-    def _advance(self, state: State, code, parameters: Parameters, stop):
+    def _advance(self, state: State, target, parameters: Parameters, stop):
         """Steps until `stop`, or until every image has converged; also the objective at each iterate."""
-        record = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=code.shape[:1])
+        record = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=state.latent.shape[:1])
         first = state.step
 
         def unfinished(state, record):
             return (state.step < stop) & tf.reduce_any(state.active)
 
         def body(state, record):
-            state_after, loss = self._step(state, code, parameters)
+            state_after, loss = self._step(state, target, parameters)
             return state_after, record.write(state.step - first, loss)
 
         state, record = tf.while_loop(unfinished, body, (state, record))
         return state, record.stack()
 
-    def _step(self, state: State, code, parameters: Parameters) -> tuple[State, tf.Tensor]:
+    def _step(self, state: State, target, parameters: Parameters) -> tuple[State, tf.Tensor]:
         """Evaluate f and its gradient at z, keep z if it is the best so far, take an Adam step."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.latent)
-            loss = self.objective(state.latent, code, parameters.weight)
+            loss = self.objective(state.latent, target, parameters.weights)
         gradient = tape.gradient(loss, state.latent)
         state = _keep_best(state, loss)
         rate = parameters.learning_rate * self.ramp(state.step, parameters.steps)
@@ -160,11 +181,21 @@ class Solver:
         mark = tf.where(at_mark, state.best_loss, state.mark)
         return state._replace(step=state.step + 1, latent=latent, adam=adam, mark=mark, active=active, taken=taken), loss
 
-    def _finish(self, state: State, code, parameters: Parameters):
+    def _finish(self, state: State, target, parameters: Parameters):
         """The last iterate has not been evaluated yet; then the picture of the best one."""
-        loss = self.objective(state.latent, code, parameters.weight)
+        loss = self.objective(state.latent, target, parameters.weights)
         state = _keep_best(state, loss)
         return state, loss, self.generator(state.best_latent)
+
+
+def _tensors(target: Target) -> Target:
+    if target.code is None and target.measurement is None:
+        raise ValueError("nothing to match: the target has neither a code nor a measurement")
+    return Target(*(None if part is None else tf.convert_to_tensor(part, tf.float32) for part in target))
+
+
+def _count(target: Target) -> int:
+    return next(part.shape[0] for part in target if part is not None)
 
 
 def _keep_best(state: State, loss: tf.Tensor) -> State:
@@ -184,7 +215,7 @@ def _parameters(options: SolveOptions) -> Parameters:
     return Parameters(
         tf.constant(options.steps),
         tf.constant(options.learning_rate, tf.float32),
-        tf.constant(options.weight, tf.float32),
+        Weights(*(tf.constant(w, tf.float32) for w in (options.code_weight, options.pixel_weight, options.weight))),
         tf.constant(options.tolerance, tf.float32),
         tf.constant(options.patience),
     )

@@ -1,14 +1,37 @@
-"""The objective of equation (3), per image; and equation (4), invertGAN's, which is the same with E the identity."""
+"""The objective of equation (3), per image, with the pixel term whose extreme is equation (4), invertGAN's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from .priors import Prior
 
 Map = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Target(NamedTuple):
+    """What is known of n images. A term whose side is None is left out of the objective.
+
+    Attributes:
+        code: m = E(x_dagger), `[n, k]`.
+        measurement: y, `[n, ...]`, what A G(z) is compared with.
+        known: mask `[n, h, w, 1]`, 1 where the picture is known: both terms see known * G(z).
+    """
+
+    code: tf.Tensor | None = None
+    measurement: tf.Tensor | None = None
+    known: tf.Tensor | None = None
+
+
+class Weights(NamedTuple):
+    """The factors of the objective's terms, scalars."""
+
+    code: tf.Tensor  # alpha, 1 in the paper
+    pixel: tf.Tensor  # beta, 0 in the paper
+    prior: tf.Tensor  # lambda
 
 
 def identity(x: tf.Tensor) -> tf.Tensor:
@@ -20,21 +43,38 @@ def squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.square(a - b), axis=tf.range(1, tf.rank(a)))
 
 
-def make_objective(generator: Map, encoder: Map, forward: Map, prior: Prior) -> Callable[..., tf.Tensor]:
-    """Equation (3), f(z) = ||E(S(G(z))) - m||^2 + lambda penalty(z).
+def masked(image: tf.Tensor, known: tf.Tensor | None) -> tf.Tensor:
+    """known * x, or x where everything is known."""
+    return image if known is None else image * known
+
+
+def make_objective(
+    generator: Map, encoder: Map, forward: Map, prior: Prior, measure: Map = identity
+) -> Callable[..., tf.Tensor]:
+    """f(z) = alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + lambda penalty(z).
+
+    Equation (3) is alpha = 1, beta = 0; compressed sensing with generative models (Bora et al. 2017) is alpha = 0,
+    beta = 1, and with A the identity and y = x_dagger that is equation (4), invertGAN.
 
     Args:
         generator: G, latent `[n, d]` -> image `[n, h, w, c]` in [-1, 1].
-        encoder: E, image -> code `[n, k]` (any shape; `identity` compares pictures, which is equation (4)).
+        encoder: E, image -> code `[n, k]`.
         forward: S, image -> image.
         prior: its penalty is ||z||^2 in the paper.
+        measure: A, image -> measurement `[n, ...]`.
 
     Returns:
-        `objective(latent [n, d], code [n, k], weight []) -> [n]`, one number an image, so that an image solved in a
-        batch has the gradient it would have alone.
+        `objective(latent [n, d], Target, Weights) -> [n]`, one number an image, so that an image solved in a batch has
+        the gradient it would have alone.
     """
 
-    def objective(latent: tf.Tensor, code: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        return squared_distance(encoder(forward(generator(latent))), code) + weight * prior.penalty(latent)
+    def objective(latent: tf.Tensor, target: Target, weights: Weights) -> tf.Tensor:
+        image = masked(generator(latent), target.known)
+        loss = weights.prior * prior.penalty(latent)
+        if target.code is not None:
+            loss += weights.code * squared_distance(encoder(forward(image)), target.code)
+        if target.measurement is not None:
+            loss += weights.pixel * squared_distance(measure(image), target.measurement)
+        return loss
 
     return objective

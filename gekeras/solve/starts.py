@@ -6,34 +6,60 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from .objective import Target, masked
+
+CHUNK = 64  # candidates at once: bounds the memory
+
+Compare = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
 
 def draw(seed: int, count: int, latent_size: int) -> tf.Tensor:
     """`[count, latent_size]` draws from N(0, I), a function of the seed alone."""
     return tf.random.stateless_normal((count, latent_size), seed=(seed, 0))
 
 
-def nearest(
-    features: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, code: tf.Tensor, chunk: int = 64
-) -> tf.Tensor:
-    """For each image the candidate whose features lie nearest to its code.
+def pictures(generate: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, chunk: int = CHUNK) -> tf.Tensor:
+    """G of each candidate, `[count, d]` -> `[count, h, w, c]`."""
+    return tf.concat([generate(candidates[i : i + chunk]) for i in range(0, candidates.shape[0], chunk)], axis=0)
 
-    Section 5.4 proposes the comparison; here it is made by the distance of the objective, ||E(S(G(z))) - m||, because the
-    clean picture is not known. The candidates are shared, so n images cost one forward pass a candidate, not n.
+
+def nearest(compare: Compare, images: tf.Tensor, target: Target, weights: tuple[float, float] = (1.0, 0.0)) -> tf.Tensor:
+    """For each image the candidate with the lowest alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2.
+
+    Section 5.4 proposes a comparison with the clean picture, which is not known here. The candidates are shared, so n images
+    cost one pass of G a candidate, not n; only E and A are repeated where each image has a mask of its own.
 
     Args:
-        features: latent `[k, d]` -> E(S(G(z))) `[k, ...]`.
-        candidates: `[count, d]`.
-        code: m, `[n, ...]`.
+        compare: image -> (E(S(x)) `[k, ...]`, A x `[k, ...]`).
+        images: of the candidates, `[count, h, w, c]`.
+        target: of n images.
+        weights: alpha, beta.
 
     Returns:
-        `[n, d]`.
+        Index of a candidate for each image, `[n]`.
     """
-    count = candidates.shape[0]
-    found = tf.concat([_flat(features(candidates[i : i + chunk])) for i in range(0, count, chunk)], axis=0)
-    target = _flat(code)
-    # ||f||^2 - 2 <f, m>, which orders candidates as ||f - m||^2 does, without a [n, count, k] array.
-    distance = tf.reduce_sum(tf.square(found), axis=1)[None] - 2 * tf.matmul(target, found, transpose_b=True)
-    return tf.gather(candidates, tf.argmin(distance, axis=1))
+    if target.known is None:
+        return tf.argmin(_distances(compare, images, target, weights), axis=1)
+    best = []
+    for i in range(target.known.shape[0]):
+        alone = Target(*(None if part is None else part[i : i + 1] for part in target))
+        best.append(tf.argmin(_distances(compare, images, alone, weights)[0]))
+    return tf.stack(best)
+
+
+def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
+    """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
+    parts = [compare(masked(images[i : i + chunk], target.known)) for i in range(0, images.shape[0], chunk)]
+    total = tf.zeros([])
+    for wanted, weight, found in zip((target.code, target.measurement), weights, zip(*parts)):
+        if wanted is not None:
+            total += weight * _pairwise(_flat(wanted), _flat(tf.concat(found, axis=0)))
+    return total
+
+
+def _pairwise(target: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+    """||f||^2 - 2 <f, m>, which orders candidates as ||f - m||^2 does: `[n, k]`, `[count, k]` -> `[n, count]`."""
+    return tf.reduce_sum(tf.square(found), axis=1)[None] - 2 * tf.matmul(target, found, transpose_b=True)
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:

@@ -97,11 +97,11 @@ def train(
     latent_size: int,
     folder: Path,
     *,
-    start: Path | None = None,
+    start: checkpoints.Arrays | None = None,
     minutes: float = 0.0,
     quiet: bool = False,
 ) -> list[tuple[int, float]]:
-    """Train from the newest checkpoint of `folder`, from the weights of run `start`, or from nothing.
+    """Train from the newest checkpoint of `folder`, from the weights `start`, or from nothing.
 
     Args:
         items, validation: `data.Source` of training and of held-out real images.
@@ -152,12 +152,12 @@ def _last(curve) -> float:
     return curve[-1][1] if curve else float("nan")
 
 
-def _resume(nets: Networks, folder: Path, start: Path | None) -> tuple[int, list]:
+def _resume(nets: Networks, folder: Path, start: checkpoints.Arrays | None) -> tuple[int, list]:
     if found := checkpoints.load_latest(folder):
         nets.restore(found[0])
         return found[1]["images"], [tuple(point) for point in found[1]["curve"]]
     if start is not None:
-        nets.restore(checkpoints.require_latest(start)[0], optimizer=False)
+        nets.restore(start, optimizer=False)
     return 0, []
 
 

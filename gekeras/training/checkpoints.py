@@ -87,6 +87,15 @@ def set_weights(prefix: str, network, arrays: Arrays) -> None:
             layer.set_weights([arrays[name].astype("float32") for name in names])
 
 
+def weights_of_part(prefix: str, part) -> Arrays:
+    """As `weights_of`, of a network in a loaded SavedModel, whose variables are named `layer/kernel:0`, `layer/bias:0`."""
+    arrays: Arrays = {}
+    for variable in part.network.variables:
+        layer = f"{prefix}/{variable.name.split('/')[0]}"
+        arrays[f"{layer}/{sum(name.startswith(layer + '/') for name in arrays)}"] = variable.numpy()
+    return arrays
+
+
 def optimizer_of(prefix: str, optimizer) -> Arrays:
     """Variables of a Keras optimizer, in its order."""
     return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(optimizer.variables)}

@@ -1,0 +1,106 @@
+"""What several commands share: their options, how values are read, and the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import config, presets
+
+FILE = click.Path(path_type=Path)
+
+
+def options(*decorators):
+    """One decorator of several, in the order in which `--help` lists them."""
+
+    def decorate(command):
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def read_parameters(_context, _parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """`("sigma=0.3", "kernel=bicubic")` -> `{"sigma": 0.3, "kernel": "bicubic"}`."""
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE, as sigma=0.3")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+models_option = click.option("--models", type=FILE, metavar="DIR", help="Folder of presets to look in first.")
+task_option = click.option(
+    "--task", required=True, metavar="TASK", help="reconstruct, denoise, inpaint, deblur, superres, or a task of one's own."
+)
+parameter_option = click.option(
+    "--set",
+    "parameters",
+    multiple=True,
+    callback=read_parameters,
+    metavar="NAME=VALUE",
+    help="A parameter of the degradation, as sigma=0.3; repeatable. The preset decides by default.",
+)
+forward_option = click.option(
+    "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
+)
+preset_options = options(
+    click.option("--preset", default=presets.DEFAULT, show_default=True, help="Pretrained parts, by name or folder."),
+    models_option,
+)
+solve_options = options(
+    click.option(
+        "--fidelity",
+        type=click.Choice(list(config.FIDELITIES)),
+        default="fast",
+        show_default=True,
+        help="Set of options: the paper's own, or a quicker one.",
+    ),
+    click.option("--steps", type=click.IntRange(min=0), help="Gradient steps; the fidelity decides by default."),
+    click.option("--starts", type=click.IntRange(min=1), help="Random starts to screen."),
+    click.option("--weight", type=click.FloatRange(min=0), help="lambda, the weight of the prior."),
+    click.option("--prior", type=click.Choice(config.PRIORS), help="Prior on the latent vector."),
+    click.option("--code-weight", type=click.FloatRange(min=0), help="alpha, of ||E(S(G(z))) - m||^2; 1 in the paper."),
+    click.option("--pixel-weight", type=click.FloatRange(min=0), help="beta, of ||A G(z) - y||^2; 0 in the paper."),
+    click.option(
+        "--consistent/--no-consistent",
+        default=None,
+        help="Correct the result so that degrading it gives the input; off in the paper.",
+    ),
+    click.option(
+        "--tolerance", type=click.FloatRange(min=0), help="Stop when the objective falls by less than this fraction."
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0, max=2**31 - 1),
+        default=0,
+        show_default=True,
+        help="Of the random starts: same seed, same result.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, quiet: bool = False):
+    """Yields `tick(done, total, text)`, which moves a progress bar on stderr, or does nothing where that is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total, text="": None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
+
+        def tick(done: int, total: int, text: str = "") -> None:
+            bar.length, bar.label = total, label + text
+            bar.update(done - bar.pos)
+
+        yield tick

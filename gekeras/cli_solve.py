@@ -1,0 +1,260 @@
+"""The commands that restore pictures: `gekeras solve | demo | encode | decode`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import presets
+from .cli_options import FILE, forward_option, parameter_option, preset_options, progress_bar, solve_options, task_option
+
+
+def _box(_context, _parameter, value: str | None):
+    """`"x,y,w,h"` -> four whole numbers."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().lstrip("-").isdecimal() for part in parts):
+        raise click.BadParameter(f"{value!r} is not x,y,w,h in whole pixels, as 16,20,24,24")
+    return tuple(map(int, parts))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a call writes and prints beside the pictures themselves."""
+
+    output: Path | None = None
+    panel: Path | None = None
+    animate: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@task_option
+@preset_options
+@solve_options
+@click.option(
+    "--simulate", is_flag=True, help="Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM."
+)
+@parameter_option
+@forward_option
+@click.option(
+    "--mask", type=FILE, metavar="FILE", help="inpaint: a picture of the same size, white where pixels are missing."
+)
+@click.option("--box", callback=_box, metavar="X,Y,W,H", help="inpaint: the missing rectangle, in pixels of the input.")
+@click.option("--align", type=click.Choice(["face"]), help="Find the faces of a photograph, restore each, put them back.")
+@click.option("--tile", is_flag=True, help="Cut a picture that is larger than the model into overlapping tiles.")
+@click.option("--reference", type=FILE, metavar="FILE", help="The true picture: report MSE, PSNR, SSIM against it.")
+@click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
+@click.option("-o", "--output", type=FILE, metavar="FILE|DIR", help="Default: NAME.restored.png beside the input.")
+@click.option("--panel", type=FILE, metavar="FILE", help="Also draw observation, result and truth side by side.")
+@click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors (and the record with --json).")
+def solve(inputs, task, preset, models, parameters, forward, reference, preview, fidelity, **values):
+    """Restore pictures. Several are solved as one batch.
+
+    \b
+    Examples:
+      gekeras solve --task superres small.png
+      gekeras solve --task denoise --simulate portrait.jpg --panel panel.png
+      gekeras solve --task inpaint portrait.png --box 20,24,24,24
+      gekeras solve --task deblur holiday.jpg --align face
+      gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
+    """
+    asked = {name: values.pop(name) for name in ("simulate", "mask", "box", "tile")}
+    asked["align"] = values.pop("align") == "face"
+    outputs = Outputs(**{name: values.pop(name) for name in ("output", "panel", "animate", "as_json", "quiet")})
+    restore_files(
+        list(inputs),
+        task,
+        presets.load(preset, models),
+        asked,
+        outputs,
+        parameters=parameters,
+        forward=forward,
+        reference=reference,
+        preview=preview,
+        fidelity=fidelity,
+        changes=values,
+    )
+
+
+def restore_files(
+    inputs: list[Path],
+    task: str,
+    preset: presets.Preset,
+    asked: dict[str, Any],
+    outputs: Outputs,
+    *,
+    parameters: dict[str, Any] | None = None,
+    forward: str | None = None,
+    reference: Path | None = None,
+    preview: bool = False,
+    fidelity: str = "fast",
+    changes: dict[str, Any],
+) -> None:
+    """Check everything, solve, then write everything.
+
+    Args:
+        asked: fields of `observations.Request` beside task and sizes.
+        changes: fields of `SolveOptions`; None leaves a field to the fidelity and the preset.
+    """
+    _check_files(inputs, task, preset, outputs, asked, reference)
+
+    from . import observations, restore
+    from .generative_encoder import GenerativeEncoder
+
+    paths = restore.output_paths(inputs, outputs.output)
+    for extra in (outputs.panel, outputs.animate):
+        restore.check_extra(extra, inputs, paths)
+    model = GenerativeEncoder.from_preset(preset, task, parameters=parameters, forward=forward)
+    options = model.options(fidelity, **changes)
+    model.check(options)
+    request = observations.Request(model.task, preset.resolution, preset.channels, seed=options.seed, **asked)
+    items = [observations.observe(path, request, reference) for path in inputs]
+    for item in items:
+        if item.note and not outputs.quiet:
+            click.echo(item.note, err=True)
+    frames = []
+    if preview:
+        found = restore.preview(model, items)
+    else:
+        with progress_bar("solving", outputs.quiet) as tick:
+            found = restore.solve(
+                model,
+                items,
+                options,
+                progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
+                watch=_frames_of(model, items[0], frames) if outputs.animate else None,
+            )
+    notes = restore.records(items, model, None if preview else options, found, preset.name)
+    restore.write(paths, found, notes)
+    _write_extras(outputs, items, model.task, found, notes, frames)
+    if outputs.as_json:
+        click.echo(json.dumps(notes[0] if len(notes) == 1 else notes, indent=2))
+    elif not outputs.quiet:
+        click.echo("\n".join(restore.summary(path, record) for path, record in zip(paths, notes)))
+    if outputs.panel and not outputs.quiet:
+        click.echo(f"{outputs.panel}: panel of {len(items)}", err=outputs.as_json)
+
+
+def _check_files(inputs, task, preset, outputs: Outputs, asked, reference) -> None:
+    """Refuse what can be refused before TensorFlow takes its seconds."""
+    from . import images, plots
+
+    preset.task_parameters(task)
+    for path in [*inputs, *filter(None, (asked.get("mask"), reference))]:
+        images.size(path)
+    for name, given in (("reference", reference), ("mask", asked.get("mask")), ("box", asked.get("box"))):
+        if given is not None and len(inputs) > 1:
+            raise ValueError(f"--{name} belongs to one picture; {len(inputs)} are given")
+    if outputs.panel:
+        plots.check_path(outputs.panel)
+    if outputs.animate:
+        plots.check_animation_path(outputs.animate)
+
+
+def _frames_of(model, item, frames: list):
+    """A `watch` of `restore.solve` that keeps the first input's picture at each call."""
+    import numpy as np
+
+    def watch(_step, latent):
+        pieces = np.clip(model.generate(latent[: len(item.measurements)]), -1, 1)
+        if len(pieces) == len(item.measurements):  # an input of more pieces than a batch has no whole frame
+            frames.append(item.place(item.join(pieces)))
+
+    return watch
+
+
+def _write_extras(outputs: Outputs, items, task, found, notes, frames) -> None:
+    from . import plots, restore
+
+    if outputs.panel:
+        restore.write_panel(outputs.panel, items, task, found, notes)
+    if outputs.animate:
+        plots.animation(outputs.animate, [*frames, found[0].image])
+
+
+@click.command()
+@click.option("--output", type=FILE, default=Path("demo"), show_default=True, metavar="DIR")
+@click.option("--task", default="superres", show_default=True)
+@preset_options
+def demo(output, task, preset, models):
+    """Degrade the portrait that comes with the package, restore it, and draw a panel."""
+    portrait = Path(__file__).parent / "assets" / "astronaut.png"
+    loaded = presets.load(preset, models)
+    loaded.task_parameters(task)
+    output.mkdir(parents=True, exist_ok=True)
+    outputs = Outputs(output, output / "panel.png")
+    restore_files([portrait], task, loaded, {"simulate": True}, outputs, changes={"seed": 0})
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="CODE.npz")
+@click.option(
+    "--bits", type=click.Choice(["32", "16", "8"]), default="32", show_default=True, help="Bits a number of the code."
+)
+@click.option("--align", type=click.Choice(["face"]), help="Take the largest face of each photograph.")
+@preset_options
+@click.option("--quiet", is_flag=True)
+def encode(inputs, output, bits, align, preset, models, quiet):
+    """Compress pictures: the code of each, 256 numbers with the shipped presets, in one file.
+
+    \b
+    Example:
+      gekeras encode photo.png -o code.npz --bits 8
+    """
+    from . import codes, images
+
+    loaded = presets.load(preset, models)
+    loaded.task_parameters("reconstruct")
+    for path in inputs:
+        images.size(path)
+    codes.check_output(output)
+
+    from . import compress
+
+    file, error = compress.encode(list(inputs), loaded, int(bits), align=align == "face")
+    codes.save(output, file)
+    if not quiet:
+        click.echo(f"{output}: {compress.describe(file, error, output.stat().st_size)}")
+
+
+@click.command()
+@click.argument("code", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE|DIR", help="A folder for several codes.")
+@click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
+@preset_options
+@solve_options
+@click.option("--quiet", is_flag=True)
+def decode(code, output, preview, preset, models, quiet, fidelity, **changes):
+    """Pictures from their codes: the receiver needs the preset and the code, nothing else.
+
+    \b
+    Example:
+      gekeras decode code.npz -o photo.png
+    """
+    from . import codes
+
+    loaded = presets.load(preset, models)
+    file = codes.load(code)
+    loaded.task_parameters(file.task)
+
+    from . import compress
+
+    paths = compress.output_paths(file, output)
+    with progress_bar("solving", quiet or preview) as tick:
+        pictures = compress.decode(
+            file, code, loaded, fidelity, changes, preview=preview, progress=lambda done, total: tick(done, total)
+        )
+    compress.write(paths, pictures)
+    if not quiet:
+        click.echo("\n".join(map(str, paths)))

@@ -1,0 +1,83 @@
+"""Missing pixels: what is known of a picture is 1 in a mask, and the rest of the picture is 0, mid grey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .base import Operator, register, seed_of
+
+
+@register
+class Mask(Operator):
+    """x * known, the Hadamard product of section 2.2. A^+ = A^T = A.
+
+    Args:
+        known: 1 (or True) where the pixel is known, 0 where it is missing: `[h, w]` or `[h, w, 1]`, or `[n, h, w, 1]` with
+            a mask for each picture.
+
+    Raises:
+        ValueError: another shape, other values, or nothing known.
+    """
+
+    linear = True
+
+    def __init__(self, known):
+        known = np.asarray(known, np.float32)
+        known = known[..., None] if known.ndim == 2 else known
+        if known.ndim not in (3, 4) or known.shape[-1] != 1 or not np.isin(known, (0, 1)).all():
+            raise ValueError(f"a mask holds zeros and ones in [h, w, 1]; received shape {list(known.shape)}")
+        if not known.any():
+            raise ValueError("the mask covers everything: no pixel is known")
+        self.known = known
+
+    def __call__(self, images, seed=None):
+        return images * tf.cast(self.known, images.dtype)
+
+    def adjoint(self, measurement):
+        return self(measurement)
+
+    def get_config(self):
+        return {"shape": list(self.known.shape), "bits": np.packbits(self.known.astype(bool)).tobytes().hex()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]):
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(config["bits"]), np.uint8), count=int(np.prod(config["shape"])))
+        return cls(bits.reshape(config["shape"]))
+
+
+@register
+class BlockMask(Operator):
+    """A square of `size` times the shorter side missing, at a random place for each picture: 64 of 128 in the paper.
+
+    Args:
+        size: side of the block over that of the picture, above 0 and below 1.
+    """
+
+    def __init__(self, size: float = 0.5):
+        if not 0 < size < 1:
+            raise ValueError(f"size must be above 0 and below 1; received {size!r}")
+        self.size = float(size)
+
+    def known(self, shape, seed=None) -> tf.Tensor:
+        """The masks `[n, h, w, 1]` of a batch of that `shape` `[n, h, w, c]`, a function of the seed."""
+        count, height, width = shape[0], int(shape[1]), int(shape[2])
+        side = max(1, round(self.size * min(height, width)))
+        room = tf.constant([height - side + 1, width - side + 1], tf.float32)
+        place = tf.floor(tf.random.stateless_uniform([count, 2], seed_of(seed)) * room)
+        inside = [
+            (tf.range(length, dtype=tf.float32) >= place[:, i, None])
+            & (tf.range(length, dtype=tf.float32) < place[:, i, None] + side)
+            for i, length in enumerate((height, width))
+        ]
+        block = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+        return tf.cast(~block, tf.float32)
+
+    def __call__(self, images, seed=None):
+        shape = [tf.shape(images)[0], *images.shape[1:]]
+        return images * tf.cast(self.known(shape, seed), images.dtype)
+
+    def get_config(self):
+        return {"size": self.size}

@@ -1,0 +1,72 @@
+"""Random degradations: additive and multiplicative noise, and JPEG, which is not random but as hard to undo."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from .base import Operator, positive, register, seed_of, whole
+
+
+@register
+class Noise(Operator):
+    """x + sigma n with n from N(0, I) (section 2.2), clipped to [-1, 1] as an image file would.
+
+    Args:
+        sigma: standard deviation on [-1, 1]; 0.5 in the paper.
+        clip: False keeps what leaves the range.
+    """
+
+    def __init__(self, sigma: float = 0.5, clip: bool = True):
+        self.sigma, self.clip = positive("sigma", sigma), bool(clip)
+
+    def __call__(self, images, seed=None):
+        noisy = images + self.sigma * tf.random.stateless_normal(tf.shape(images), seed_of(seed), dtype=images.dtype)
+        return tf.clip_by_value(noisy, -1, 1) if self.clip else noisy
+
+    def get_config(self):
+        return {"sigma": self.sigma, "clip": self.clip}
+
+
+@register
+class MultiplicativeNoise(Operator):
+    """Speckle: the intensities u = (x + 1) / 2 times (1 + sigma n), clipped to [0, 1], back on [-1, 1].
+
+    Intensities, because a product with x itself would leave mid grey, 0 on [-1, 1], free of noise.
+
+    Args:
+        sigma: standard deviation of the factor.
+    """
+
+    def __init__(self, sigma: float = 0.5):
+        self.sigma = positive("sigma", sigma)
+
+    def __call__(self, images, seed=None):
+        factor = 1 + self.sigma * tf.random.stateless_normal(tf.shape(images), seed_of(seed), dtype=images.dtype)
+        return tf.clip_by_value((images + 1) * factor - 1, -1, 1)
+
+    def get_config(self):
+        return {"sigma": self.sigma}
+
+
+@register
+class JPEG(Operator):
+    """Compressed and decompressed. A degradation only: it has no gradient, so it cannot be the forward map S.
+
+    Args:
+        quality: 1 to 100.
+    """
+
+    def __init__(self, quality: int = 10):
+        self.quality = whole("quality", quality)
+        if self.quality > 100:
+            raise ValueError(f"quality must be 1 to 100; received {quality!r}")
+
+    def __call__(self, images, seed=None):
+        def one(image):
+            return tf.image.adjust_jpeg_quality(image, self.quality)
+
+        unit = tf.map_fn(one, tf.clip_by_value((tf.cast(images, tf.float32) + 1) / 2, 0, 1))
+        return tf.ensure_shape(tf.cast(unit * 2 - 1, images.dtype), images.shape)
+
+    def get_config(self):
+        return {"quality": self.quality}

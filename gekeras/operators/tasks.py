@@ -1,0 +1,147 @@
+"""The paper's tasks: what happens to a picture (P), how the encoder sees it, and what is applied to G(z) (S)."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import tensorflow as tf
+
+from .base import Adjoint, Compose, Identity, Operator, load
+from .linear import Downsample, GaussianBlur, Upsample
+from .masks import BlockMask
+from .noise import Noise
+
+
+@dataclass(frozen=True)
+class Task:
+    """What happens to a picture in a task, and what the solver is told about it (section 3.2.2).
+
+    Attributes:
+        degrade: P, clean picture -> measurement.
+        lift: measurement -> x_dagger of the encoder's size.
+        forward: S, applied to G(z) in the objective, after the picture's mask if it has one.
+        measure: A, the linear part of P, or None where P has none that is known.
+        factor: side of the picture over the side of the measurement.
+        parameters: what `make_task` needs beside the name to make this task again.
+    """
+
+    name: str
+    degrade: Operator
+    lift: Operator = field(default_factory=Identity)
+    forward: Operator = field(default_factory=Identity)
+    measure: Operator | None = field(default_factory=Identity)
+    factor: int = 1
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def masked(self) -> bool:
+        """Whether pixels are missing, so that a mask comes with every picture."""
+        return isinstance(self.degrade, BlockMask)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a measurement is A x itself, with no noise, and less than x: then a result can be made to agree."""
+        return self.masked or (self.degrade is self.measure and not isinstance(self.measure, Identity))
+
+    def sample(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """(P(x), mask `[n, h, w, 1]` of the known pixels, or None where the task has no mask)."""
+        if not self.masked:
+            return self.degrade(images, seed), None
+        known = self.degrade.known([tf.shape(images)[0], *images.shape[1:]], seed)
+        return images * known, known
+
+    def observe(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """x_dagger = lift(P(x)), what the encoder sees."""
+        return self.lift(self.degrade(images, seed))
+
+    def with_forward(self, name: str) -> Task:
+        """This task with another S: `identity`, `degrade` (P itself, lifted; not for random ones), or `module:object`.
+
+        Raises ValueError for `degrade` where P is random or unknown, or a name that is no operator.
+        """
+        if name == "identity":
+            return replace(self, forward=Identity())
+        if name == "degrade":
+            if self.measure is None or self.degrade is not self.measure:
+                raise ValueError(f"the degradation of {self.name} is random or not linear: it cannot be the forward map")
+            return replace(self, forward=Compose(self.measure, self.lift))
+        return replace(self, forward=load(name))
+
+
+def reconstruct(resolution: int = 128) -> Task:
+    """Nothing is lost but what E drops. Its code is the compressed picture."""
+    same = Identity()
+    return Task("reconstruct", same, measure=same)
+
+
+def denoise(resolution: int = 128, sigma: float = 0.5) -> Task:
+    """Gaussian noise of standard deviation `sigma` on [-1, 1], clipped; S is the identity (section 3.2.2)."""
+    return Task("denoise", Noise(sigma), parameters={"sigma": sigma})
+
+
+def inpaint(resolution: int = 128, size: float = 0.5) -> Task:
+    """A block of `size` times the side is missing at a random place; S is the picture's own mask."""
+    return Task("inpaint", BlockMask(size), parameters={"size": size})
+
+
+def deblur(resolution: int = 128, sigma: float | None = None, size: int | None = None) -> Task:
+    """A Gaussian blur; S is the identity (section 3.2.2).
+
+    Args:
+        sigma: pixels; by default a 32nd of the side (4 of 128), the paper printing none.
+        size: of the kernel, see `GaussianBlur`.
+    """
+    blur = GaussianBlur(resolution / 32 if sigma is None else sigma, size)
+    return Task("deblur", blur, measure=blur, parameters=blur.get_config())
+
+
+def superres(resolution: int = 128, factor: int = 4, kernel: str = "box") -> Task:
+    """The picture at 1/factor, enlarged again; S does the same to G(z), so both sides of E are alike."""
+    down, up = Downsample(factor, kernel), Upsample(factor)
+    return Task("superres", down, up, Compose(down, up), down, factor, {"factor": factor, "kernel": kernel})
+
+
+TASKS = {"reconstruct": reconstruct, "denoise": denoise, "inpaint": inpaint, "deblur": deblur, "superres": superres}
+
+
+def custom(name: str, operator: Operator, parameters: dict[str, Any], resolution: int, channels: int) -> Task:
+    """A task of a user's own operator. Where it keeps the picture's shape, E sees its output and S is the identity; where it
+    does not, E sees A^T y and S is A^T A, for which the operator has to be linear.
+
+    Raises:
+        ValueError: another shape, and not linear.
+    """
+    shape = (1, resolution, resolution, channels)
+    found = tuple(operator(tf.zeros(shape), tf.constant([0, 0])).shape)
+    linear = operator if operator.linear else None
+    if found == shape:
+        return Task(name, operator, measure=linear, parameters=parameters)
+    if linear is None:
+        raise ValueError(
+            f"operator of {name} turns {list(shape)} into {list(found)}; only a linear one may change the shape"
+        )
+    back = Adjoint(operator)
+    return Task(name, operator, back, Compose(operator, back), operator, parameters=parameters)
+
+
+def make_task(name: str, resolution: int = 128, channels: int = 3, **parameters: Any) -> Task:
+    """The task of a name.
+
+    Args:
+        name: one of `TASKS`, or any name with `operator`.
+        resolution, channels: of the pictures; a task's defaults may depend on them.
+        parameters: those of the task's function in this module; or `operator="module:object"` for a task of one's own.
+
+    Raises:
+        ValueError: unknown task or parameter, listing the known ones.
+    """
+    if "operator" in parameters:
+        return custom(name, load(parameters["operator"]), parameters, resolution, channels)
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; tasks are {', '.join(TASKS)}")
+    known = list(inspect.signature(TASKS[name]).parameters)[1:]
+    if unknown := sorted(set(parameters) - set(known)):
+        raise ValueError(f"task {name} has no {', '.join(unknown)}; it has {', '.join(known) or 'no parameters'}")
+    return TASKS[name](resolution, **parameters)
