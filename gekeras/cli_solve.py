@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def _box(_context, _parameter, value: str | None):
     if value is None:
         return None
     parts = value.split(",")
-    if len(parts) != 4 or not all(part.strip().lstrip("-").isdecimal() for part in parts):
+    if len(parts) != 4 or not all(re.fullmatch(r"\s*-?\d+\s*", part) for part in parts):
         raise click.BadParameter(f"{value!r} is not x,y,w,h in whole pixels, as 16,20,24,24")
     return tuple(map(int, parts))
 
@@ -112,8 +113,11 @@ def restore_files(
     from .generative_encoder import GenerativeEncoder
 
     paths = restore.output_paths(inputs, outputs.output)
+    sources = [*inputs, *filter(None, (asked.get("mask"), reference))]
     for extra in (outputs.panel, outputs.animate):
-        restore.check_extra(extra, inputs, paths)
+        restore.check_extra(extra, sources, paths)
+    for path in paths:
+        restore.check_extra(path, sources, [])
     model = GenerativeEncoder.from_preset(preset, task, parameters=parameters, forward=forward)
     options = model.options(fidelity, **changes)
     model.check(options)

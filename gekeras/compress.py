@@ -113,7 +113,7 @@ def output_paths(file: codes.CodeFile, output: Path) -> list[Path]:
     paths = [output / f"{Path(name).stem or 'picture'}.decoded.png" for name in file.names]
     if len(set(paths)) < len(paths):
         raise ValueError("two pictures of one name would have the same output")
-    for path in paths if output.is_dir() else [output]:
+    for path in paths if output.exists() else [output]:
         images.check_writable(path)
     return paths
 

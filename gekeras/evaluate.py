@@ -61,7 +61,9 @@ def evaluate(
     header = {**(about or {}), "task": model.task.name, "parameters": model.task.parameters, "options": to_dict(options)}
     rows = _resume(path, header)
     known_rows = {(row["image"], row["method"]) for row in rows}
-    total, done_before, began = len(source) * len(names), len(rows), time.monotonic()
+    pictures = {source.name(i) for i in range(len(source))}
+    done_before = sum(image in pictures and method in names for image, method in known_rows)
+    total, done, began = len(source) * len(names), done_before, time.monotonic()
     for begin in range(0, len(source), batch_size):
         index = np.arange(begin, min(begin + batch_size, len(source)))
         missing = {(source.name(i), name) for i in index for name in names} - known_rows
@@ -73,8 +75,8 @@ def evaluate(
         measurement, known = as_file(measurement.numpy()), None if known is None else known.numpy()
         for run in wanted:
             fresh = []
-            for name, pictures in run(measurement, known).items():
-                scores = metrics.scores(np.clip(pictures, -1, 1), truth)
+            for name, restored in run(measurement, known).items():
+                scores = metrics.scores(np.clip(restored, -1, 1), truth)
                 fresh += [
                     {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
                     for k, i in enumerate(index)
@@ -83,9 +85,9 @@ def evaluate(
             with path.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in fresh)
             rows += fresh
-            left = (total - len(rows)) * (time.monotonic() - began) / max(1, len(rows) - done_before)
-            progress(len(rows), total, f", about {left / 60:.1f} min left")
-    pictures = {source.name(i) for i in range(len(source))}
+            done += len(fresh)
+            left = (total - done) * (time.monotonic() - began) / max(1, done - done_before)
+            progress(done, total, f", about {left / 60:.1f} min left")
     return [row for row in rows if row["image"] in pictures and row["method"] in names]
 
 

@@ -16,6 +16,8 @@ from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
 from .solve.loop import Callback
 
+ROUNDS = 20  # of cutting and correcting, see `consistent`
+
 
 class GenerativeEncoder:
     """Restores pictures: x_hat = G(argmin_z ||E(S(G(z))) - E(x_dagger)||^2 + lambda ||z||^2).
@@ -53,12 +55,16 @@ class GenerativeEncoder:
 
         Raises:
             presets.PresetError (a ValueError): unknown preset or task, missing or damaged part.
+            ValueError: unknown parameter, or a forward map that is none or whose result is no picture for E.
         """
         if not isinstance(preset, presets.Preset):
             preset = presets.load(preset, models)
         values = {**preset.task_parameters(task), **(parameters or {})}
         description = make_task(task, preset.resolution, preset.channels, **values)
         description = description.with_forward(forward) if forward else description
+        shape = (1, preset.resolution, preset.resolution, preset.channels)
+        if forward and (found := np.shape(description.forward(np.zeros(shape, np.float32)))) != shape:
+            raise ValueError(f"forward map {forward} turns {list(shape)} into {list(found)}; E takes the former only")
         parts = [preset.part(name) for name in ("generator", f"encoder-{task}", f"decoder-{task}")]
         model = cls(parts[0], parts[1], preset.latent_size, description, parts[2])
         model.defaults = preset.info.get("solve", {})
@@ -169,13 +175,24 @@ class GenerativeEncoder:
 def consistent(task: Task, image, y, known=None) -> np.ndarray:
     """x + A^+ (y - A x): the picture nearest to x whose measurement is y.
 
+    Where that leaves [-1, 1], a file would cut it off and lose the measurement: it is cut here and corrected again, until
+    cutting loses next to nothing. A damped A^+ is applied once: its rounds would undo the damping.
+
     Args:
         image: x, `[n, h, w, c]`.
         y: the measurement `[n, ...]`, with zeros where nothing is known.
         known: the mask of a task that has one.
     """
     measure = task.measure if known is None else Compose(Mask(known), task.measure)
-    return image + np.asarray(correction(measure, y - measure(image)))
+    image = image + np.asarray(correction(measure, y - measure(image)))
+    for _ in range(0 if measure.ridge else ROUNDS):
+        inside = np.clip(image, -1, 1)
+        residual = y - np.asarray(measure(inside))
+        off = np.abs(residual).reshape(len(residual), -1).max(axis=1) > 1e-3  # an eighth of a level of 8 bits
+        if not off.any():
+            break
+        image = np.where(off[:, None, None, None], inside + np.asarray(correction(measure, residual, 10)), image)
+    return image
 
 
 def _mask(known, shape) -> np.ndarray:

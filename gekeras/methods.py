@@ -42,7 +42,7 @@ def groups(
     table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
-        pixels = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0)
+        pixels = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0, consistent=False)
         table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known).image}
     if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
         table[("AEGAN",)] = _aegan(preset)

@@ -106,7 +106,7 @@ def _square(path, picture, known, truth, reference, request: Request) -> Observa
     """The center square, reduced to the model's size."""
     side, (height, width) = request.side, picture.shape[:2]
     square = images.fit(picture, side)[None]
-    hole = None if known is None else _all_known(images.fit(known, side))[None]
+    hole = None if known is None else _all_known(known, lambda mask: images.fit(mask, side))[None]
     note = (
         ""
         if (height, width) == (side, side)
@@ -129,6 +129,8 @@ def _tiles(path, picture, known, truth, reference, request: Request) -> Observat
     y, hole = _measure(whole, None if known is None else known[None, :height, :width], request)
     pieces, places = tiles.split(y[0], side, side // 4)
     holes = None if hole is None else tiles.split(hole[0], side, side // 4)[0]
+    if holes is not None and not holes.any(axis=(1, 2, 3)).all():
+        raise images.ImageError(path, f"a tile of {side}x{side} lies in the hole: nothing is known that would fill it")
     size = y.shape[1:3]
     if truth is not None and truth.shape[:2] != (size[0] * factor, size[1] * factor):
         raise images.ImageError(reference, f"a reference for tiles must be {size[1] * factor}x{size[0] * factor}")
@@ -150,9 +152,9 @@ def _faces(path, picture, known, truth, reference, request: Request) -> Observat
     if truth is not None and truth.shape != picture.shape:
         raise images.ImageError(reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too")
     crops = np.stack([faces.crop(picture, box, request.side) for box in boxes])
-    hole = None if known is None else np.stack([_all_known(faces.crop(known, box, request.side)) for box in boxes])
+    masks = [] if known is None else [_all_known(known, lambda m, b=box: faces.crop(m, b, request.side)) for box in boxes]
     true = None if truth is None else np.stack([faces.crop(truth, box, request.resolution) for box in boxes])
-    y, hole = _measure(crops, hole, request)
+    y, hole = _measure(crops, np.stack(masks) if masks else None, request)
     grow = 1 if request.simulate else request.task.factor
 
     def place(restored):
@@ -189,15 +191,15 @@ def _known(path: Path, shape: tuple[int, int], request: Request) -> np.ndarray |
     return known
 
 
-def _all_known(reduced: np.ndarray) -> np.ndarray:
-    """A pixel is known if all that it was made of is."""
-    return (reduced > 0.999).astype(np.float32)
+def _all_known(known: np.ndarray, cut: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The mask cut as the picture is. A pixel is known if all that it was made of is: NaN spreads to all others."""
+    return np.isfinite(cut(np.where(known > 0, known, np.float32(np.nan)))).astype(np.float32)
 
 
 def _measure(pictures: np.ndarray, known, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
     """(y, mask) of pictures `[k, h, w, c]`: degraded if that is asked for, or as they are, without what is missing."""
     if known is not None:
-        if not known.any():
+        if not known.any(axis=(1, 2, 3)).all():
             raise ValueError("nothing is known of the part of the picture that is used: the mask covers it")
         return pictures * known, known
     if not request.simulate:

@@ -4,7 +4,9 @@ Everything is seeded and small (16x16 pixels, 8 channels), runs on the CPU, and 
 """
 
 import gc
+import json
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # exact comparisons are promised on the CPU only
@@ -17,7 +19,8 @@ from PIL import Image
 from gekeras.config import AutoencoderOptions, GANOptions, Stage
 
 SIDE = 16
-TASKS = ("superres", "reconstruct")
+TASKS = ("superres", "reconstruct")  # those that are trained for
+BORROWED = ("denoise", "inpaint", "deblur")  # those that take the autoencoder of reconstruct
 GAN = GANOptions(
     resolution=SIDE,
     latent_size=16,
@@ -100,3 +103,19 @@ def tiny(models):
     from gekeras import presets
 
     return presets.load("tiny", models)
+
+
+@pytest.fixture(scope="session")
+def every_task(tmp_path_factory, models):
+    """A folder of presets that holds one, `tiny`, with all tasks: `BORROWED` have copies of the parts of reconstruct."""
+    from gekeras import export
+    from gekeras.operators import make_task
+
+    preset = shutil.copytree(models / "tiny", tmp_path_factory.mktemp("models") / "tiny")
+    info = json.loads((preset / "preset.json").read_text())
+    for task in BORROWED:
+        for part in ("encoder", "decoder"):
+            shutil.copytree(preset / f"{part}-reconstruct", preset / f"{part}-{task}")
+        info["tasks"][task] = make_task(task, SIDE).parameters
+    export.write_record(preset, info)
+    return preset.parent

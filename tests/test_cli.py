@@ -4,39 +4,50 @@ import inspect
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import SIDE, TASKS
+from conftest import BORROWED, SIDE, TASKS
 from PIL import Image
 
-from gekeras import __version__, images, metrics
-from gekeras.cli import _progress, cli
-from gekeras.operators import bicubic
+from gekeras import __version__, codes, images, metrics, presets
+from gekeras.cli import cli
+from gekeras.cli_options import progress_bar
+from gekeras.operators import bicubic, make_task
 
 QUICK = ["--steps", "3", "--starts", "2"]
 
 
+WITH_MODELS = ("solve", "eval", "presets", "demo", "encode", "decode")
+
+
 @pytest.fixture
-def run(models):
-    """`run(*arguments)` -> click's result; `solve`, `eval` and `presets` get the folder of the tiny preset."""
+def run(every_task):
+    """`run(*arguments)` -> click's result; commands that use a preset get the tiny one."""
     apart = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click before 8.2
 
     def invoke(command, *arguments):
         given = [str(a) for a in arguments]
-        if command in ("solve", "eval", "presets", "demo") and "--models" not in given:
-            given += ["--models", str(models)]
-        if command in ("solve", "eval", "demo") and "--preset" not in given:
+        if command in WITH_MODELS and "--models" not in given:
+            given += ["--models", str(every_task)]
+        if command in WITH_MODELS and command != "presets" and "--preset" not in given:
             given += ["--preset", "tiny"]
         return CliRunner(**apart).invoke(cli, [*command.split(), *given], prog_name="gekeras")
 
     return invoke
+
+
+@pytest.fixture
+def preset(every_task):
+    return presets.load("tiny", every_task)
 
 
 @pytest.fixture
@@ -102,20 +113,21 @@ def test_superres_of_an_observation(succeed, small, tmp_path):
     (line,) = result.stdout.splitlines()
     assert line.startswith(f"{tmp_path / 'small.restored.png'}: loss ") and " after 3 steps, " in line and "PSNR" not in line
     record = json.loads((tmp_path / "small.restored.json").read_text())
-    assert (record["task"], record["preset"]) == ("superres", "tiny")
+    assert (record["task"], record["preset"], record["method"]) == ("superres", "tiny", "GE")
+    assert record["parameters"] == {"factor": 4, "kernel": "box"} and record["pieces"] == 1
     assert (record["seed"], record["steps"], record["batch"]) == (0, 3, 1)
     assert record["input"] == str(small) and record["note"] == "" and record["loss"] > 0 and record["seconds"] > 0
     assert record["options"]["steps"] == 3 and record["options"]["starts"] == 2 and record["options"]["ramp"] == "cosine"
     assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
-    assert record["device"] == "CPU" and not {"metrics", "bicubic"} & set(record)
+    assert record["device"] == "CPU" and not {"metrics", "bicubic", "observation"} & set(record)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.png", "small.restored.json", "small.restored.png"]
 
 
-def test_the_result_is_the_library_s(succeed, small, tmp_path, tiny):
+def test_the_result_is_the_library_s(succeed, small, tmp_path, preset):
     from gekeras import GenerativeEncoder
 
     succeed(*solve(small, "--seed", 5, "--weight", 0.5, "--prior", "norm"))
-    model = GenerativeEncoder.from_preset(tiny, "superres")
+    model = GenerativeEncoder.from_preset(preset, "superres")
     options = model.options("fast", steps=3, starts=2, seed=5, weight=0.5, prior="norm")
     solution = model.solve(images.read(small, 3)[None], options)
     written = images.read(tmp_path / "small.restored.png")
@@ -167,7 +179,7 @@ def test_simulate_is_solving_the_degraded_picture(succeed, portrait, tmp_path):
 def test_reconstruct_knows_its_truth(succeed, portrait, tmp_path):
     succeed("solve", "--task", "reconstruct", *QUICK, portrait)
     record = json.loads((tmp_path / "portrait.restored.json").read_text())
-    assert record["metrics"]["mse"] > 0 and "bicubic" not in record
+    assert record["metrics"]["mse"] > 0 and not {"bicubic", "observation"} & set(record)
 
 
 def test_where_results_go(succeed, small, tmp_path):
@@ -237,6 +249,260 @@ def test_an_older_result_is_replaced(succeed, small, tmp_path):
     assert images.size(tmp_path / "small.restored.png") == (SIDE, SIDE)
 
 
+# ----------------------------------------------------------------------------------------------------- every task
+
+
+def record_of(path):
+    return json.loads(Path(path).with_suffix(".json").read_text())
+
+
+def model_of(preset, task):
+    from gekeras import GenerativeEncoder
+
+    return GenerativeEncoder.from_preset(preset, task)
+
+
+@pytest.mark.parametrize("task", [*TASKS, *BORROWED])
+def test_simulating_every_task(succeed, portrait, tmp_path, task):
+    line = succeed("solve", "--task", task, *QUICK, portrait, "--simulate", "--panel", tmp_path / "panel.png").stdout
+    record, truth = record_of(tmp_path / "portrait.restored.png"), images.read(portrait)
+    assert (record["task"], record["method"], record["pieces"], record["batch"]) == (task, "GE", 1, 1)
+    description = make_task(task, SIDE)
+    assert record["parameters"] == description.parameters
+    found = metrics.scores(images.read(tmp_path / "portrait.restored.png"), truth)
+    assert record["metrics"]["mse"] == pytest.approx(found["mse"], rel=0.02)
+    plain = {"reconstruct": set(), "superres": {"bicubic"}}.get(task, {"observation"})
+    assert {"bicubic", "observation"} & set(record) == plain
+    assert line.count("MSE") == 1 and all(f"({name}: " in line for name in plain)
+    if plain == {"observation"}:
+        observed, _ = description.sample(truth[None], np.array([0, 0], np.int32))
+        assert record["observation"] == pytest.approx(metrics.scores(observed.numpy()[0], truth), rel=1e-3)
+    assert (tmp_path / "panel.png").is_file()
+
+
+def white(path, height, width, box=None):
+    """A black mask with a white box (x, y, width, height), or an all-white one."""
+    pixels = np.full((height, width), 0 if box else 255, np.uint8)
+    if box:
+        x, y, w, h = box
+        pixels[y : y + h, x : x + w] = 255
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize("side", [SIDE, 2 * SIDE, 41], ids=["as it is", "block means", "resampled"])
+def test_what_lies_under_the_mask_does_not_matter(succeed, tmp_path, side):
+    """A mask and the box it draws are the same; noise or black beneath them makes no difference to a single bit."""
+    box = (side // 3, side // 4, side // 5, side // 2)
+    first, second = picture(tmp_path / "first.png", side, side), tmp_path / "second.png"
+    pixels = np.array(Image.open(first))
+    pixels[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = 0
+    Image.fromarray(pixels).save(second)
+    mask = white(tmp_path / "mask.png", side, side, box)
+    results = []
+    for path, hole in ((first, ("--box", ",".join(map(str, box)))), (second, ("--mask", mask)), (first, ("--mask", mask))):
+        succeed("solve", "--task", "inpaint", *QUICK, path, *hole, "-o", tmp_path / "result.png")
+        results.append((tmp_path / "result.png").read_bytes())
+    assert results[0] == results[1] == results[2]
+    succeed(
+        "solve", "--task", "inpaint", *QUICK, first, "--box", f"0,0,{side // 4},{side // 4}", "-o", tmp_path / "result.png"
+    )
+    assert (tmp_path / "result.png").read_bytes() != results[0]
+
+
+def test_a_reference_is_the_truth(succeed, portrait, tmp_path):
+    reference = picture(tmp_path / "reference.png", 2 * SIDE, 2 * SIDE, seed=4)
+    succeed("solve", "--task", "deblur", *QUICK, portrait, "--reference", reference, "--panel", tmp_path / "panel.png")
+    record, truth = record_of(tmp_path / "portrait.restored.png"), images.box_reduce(images.read(reference), 2)
+    found = metrics.scores(images.read(tmp_path / "portrait.restored.png"), truth)
+    assert record["metrics"]["mse"] == pytest.approx(found["mse"], rel=0.02)
+    assert record["observation"] == pytest.approx(metrics.scores(images.read(portrait), truth), rel=1e-3)
+
+
+def test_preview_is_the_autoencoder_s_picture(succeed, small, tmp_path, preset):
+    line = succeed(*solve(small, "--preview", "--panel", tmp_path / "panel.png")).stdout
+    model = model_of(preset, "superres")
+    expected = np.clip(model.decode(model.encode(images.read(small)[None]))[0], -1, 1)
+    np.testing.assert_allclose(images.read(tmp_path / "small.restored.png"), expected, atol=1.01 / 255)
+    record = record_of(tmp_path / "small.restored.png")
+    assert (record["method"], record["options"], record["seed"], record["loss"], record["steps"]) == (
+        "ConvAE",
+        *[None] * 3,
+        0,
+    )
+    assert "decoder alone" in line
+
+
+@pytest.mark.parametrize("arguments, size", [([], (256, 256)), (["--tile"], (200, 240))])
+def test_animate(succeed, tmp_path, arguments, size):
+    path = picture(tmp_path / "a.png", 24, 20)
+    succeed("solve", "--task", "reconstruct", *QUICK, path, *arguments, "--animate", tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.format == "GIF" and film.size == size
+        assert 2 <= film.n_frames <= 5  # the start, each of 3 steps, the result; equal neighbors are one frame
+
+
+def test_a_consistent_picture_reduces_to_the_input(succeed, tmp_path):
+    grey = np.random.default_rng(0).integers(112, 144, (4, 4, 3), dtype=np.uint8)  # far from the ends, where pixels are cut
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    errors = {}
+    for choice in ("--consistent", "--no-consistent"):
+        succeed(*solve(tmp_path / "grey.png", choice, "-o", tmp_path / "result.png"))
+        assert record_of(tmp_path / "result.png")["options"]["consistent"] == (choice == "--consistent")
+        reduced = images.box_reduce(images.read(tmp_path / "result.png"), 4)
+        errors[choice] = np.abs(reduced - images.from_uint8(grey)).max()
+    assert errors["--consistent"] <= 1.01 / 255 < 10 / 255 < errors["--no-consistent"]
+
+
+def test_a_consistent_picture_keeps_the_known_pixels(succeed, portrait, tmp_path):
+    box = (4, 5, 6, 7)
+    succeed("solve", "--task", "inpaint", *QUICK, portrait, "--box", "4,5,6,7", "--consistent")
+    before, after = (np.array(Image.open(path)) for path in (portrait, tmp_path / "portrait.restored.png"))
+    known = np.array(Image.open(white(tmp_path / "mask.png", SIDE, SIDE, box))) == 0
+    assert (before[known] == after[known]).all() and (before[~known] != after[~known]).any()
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module `given` in the current folder, with a function of images and a number."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "given.py").write_text("def same(images):\n    return images\n\n\nnumber = 3\n")
+    yield
+    sys.modules.pop("given", None)
+
+
+def test_another_forward_map(succeed, small, tmp_path, module):
+    """For superres `degrade` is the map it has anyway; a function that does nothing is the identity."""
+    losses = {}
+    for forward in ((), ("--forward", "degrade"), ("--forward", "identity"), ("--forward", "given:same")):
+        succeed(*solve(small, *forward))
+        losses[forward[-1] if forward else "own"] = record_of(tmp_path / "small.restored.png")["loss"]
+    assert losses["degrade"] == pytest.approx(losses["own"], rel=1e-4)
+    assert losses["given:same"] == pytest.approx(losses["identity"], rel=1e-4)
+    assert losses["identity"] != pytest.approx(losses["own"], rel=1e-2)
+
+
+def test_another_degradation(succeed, portrait, tmp_path):
+    common = ("solve", "--task", "denoise", *QUICK, portrait, "--simulate")
+    succeed(*common, "--set", "sigma=0.3")
+    record, truth = record_of(tmp_path / "portrait.restored.png"), images.read(portrait)
+    assert record["parameters"] == {"sigma": 0.3}
+    observed = make_task("denoise", SIDE, sigma=0.3).degrade(truth[None], np.array([0, 0], np.int32)).numpy()[0]
+    assert record["observation"] == pytest.approx(metrics.scores(observed, truth), rel=1e-3)
+    succeed(*common)
+    own = record_of(tmp_path / "portrait.restored.png")
+    assert own["parameters"] == {"sigma": 0.5} and own["observation"]["mse"] > record["observation"]["mse"]
+
+
+# ------------------------------------------------------------------------------------------------ whole photographs
+
+
+@pytest.mark.parametrize(
+    "task, size, arguments, result",
+    [
+        ("reconstruct", (24, 20), [], (24, 20)),
+        ("deblur", (SIDE, SIDE), [], (SIDE, SIDE)),
+        ("inpaint", (24, 20), ["--box", "2,2,14,18"], (24, 20)),
+        ("superres", (7, 6), [], (28, 24)),
+        ("superres", (30, 22), ["--simulate"], (28, 20)),  # whole blocks of 4
+    ],
+)
+def test_tiles_keep_the_size(succeed, tmp_path, task, size, arguments, result):
+    path = picture(tmp_path / "a.png", *size)
+    succeed("solve", "--task", task, *QUICK, path, "--tile", *arguments)
+    assert images.size(tmp_path / "a.restored.png") == result
+
+
+def test_tiles_of_several_pictures_are_one_batch(succeed, tmp_path):
+    paths = [picture(tmp_path / "a.png", 24, 20), picture(tmp_path / "b.png", SIDE, 30, seed=2)]
+    common = ("solve", "--task", "inpaint", *QUICK, "--simulate", "--tile")
+    succeed(*common, *paths, "-o", tmp_path / "both")
+    for path, pieces in zip(paths, (4, 3)):
+        succeed(*common, path, "-o", tmp_path / "alone")
+        together, alone = (tmp_path / where / f"{path.stem}.restored.png" for where in ("both", "alone"))
+        assert [(record_of(p)["pieces"], record_of(p)["batch"]) for p in (together, alone)] == [
+            (pieces, 7),
+            (pieces, pieces),
+        ]
+        assert np.abs(images.read(together) - images.read(alone)).max() <= 2.01 / 255
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """The astronaut, 256x256, and the square of her face."""
+    import skimage.data
+
+    from gekeras import faces
+
+    path = tmp_path / "photo.png"
+    images.write(path, images.fit(images.from_uint8(skimage.data.astronaut()), 256))
+    (box,) = faces.find(images.read(path))
+    return path, box
+
+
+def test_only_the_face_changes(succeed, tmp_path, photo):
+    path, box = photo
+    result = succeed("solve", "--task", "deblur", *QUICK, path, "--align", "face")
+    before, after = (np.array(Image.open(p)) for p in (path, tmp_path / "photo.restored.png"))
+    y, x = np.mgrid[:256, :256] + 0.5
+    inside = (abs(y - box.top - box.side / 2) <= box.side / 2) & (abs(x - box.left - box.side / 2) <= box.side / 2)
+    changed = (before != after).any(axis=-1)
+    assert not changed[~inside].any() and changed[inside].mean() > 0.8
+    record = record_of(tmp_path / "photo.restored.png")
+    assert record["pieces"] == 1 and "metrics" not in record
+    assert record["note"].startswith("photo.png: 1 face, ") and result.stderr == f"{record['note']}\n"
+
+
+def test_faces_are_scored_and_enlarged(succeed, tmp_path, photo):
+    path, _ = photo
+    succeed("solve", "--task", "superres", "--preview", path, "--align", "face")
+    assert images.size(tmp_path / "photo.restored.png") == (1024, 1024)
+    panel = ("--panel", tmp_path / "panel.png")
+    succeed("solve", "--task", "superres", "--preview", path, "--align", "face", "--simulate", *panel)
+    assert images.size(tmp_path / "photo.restored.png") == (256, 256)
+    assert {"metrics", "bicubic"} <= set(record_of(tmp_path / "photo.restored.png"))
+
+
+# --------------------------------------------------------------------------------------------------- compression
+
+
+@pytest.mark.parametrize("bits", [32, 16, 8])
+def test_pictures_as_codes(succeed, portrait, tmp_path, preset, bits):
+    other, model = picture(tmp_path / "other.png", 2 * SIDE, 40, seed=9), model_of(preset, "reconstruct")
+    line = succeed("encode", portrait, other, "-o", tmp_path / "code.npz", "--bits", bits).stdout
+    assert line.startswith(f"{tmp_path / 'code.npz'}: 2 codes of 16 numbers at {bits} bits: ")
+    stored = codes.load(tmp_path / "code.npz")
+    assert (stored.names, stored.preset, stored.bits) == (["portrait.png", "other.png"], "tiny", bits)
+    exact = model.encode(np.stack([images.fit(images.read(path), SIDE) for path in (portrait, other)]))
+    room = {32: 1e-5, 16: np.abs(exact).max() / 2048, 8: np.ptp(exact, axis=1).max() / 510}[bits] + 1e-5
+    assert np.abs(stored.code - exact).max() <= room
+    succeed("decode", tmp_path / "code.npz", "-o", tmp_path / "folder", "--preview")
+    decoded = [images.read(tmp_path / "folder" / f"{name}.decoded.png") for name in ("portrait", "other")]
+    np.testing.assert_allclose(decoded, np.clip(model.decode(stored.code), -1, 1), atol=1.01 / 255)
+
+
+def test_decoding_is_solving_for_the_code(succeed, portrait, tmp_path):
+    succeed("solve", "--task", "reconstruct", *QUICK, portrait)
+    assert succeed("encode", portrait, "-o", tmp_path / "code.npz", "--quiet").stdout == ""
+    line = succeed("decode", tmp_path / "code.npz", "-o", tmp_path / "decoded.jpg", *QUICK).stdout
+    assert line == f"{tmp_path / 'decoded.jpg'}\n"
+    succeed("decode", tmp_path / "code.npz", "-o", tmp_path / "decoded.png", *QUICK)
+    np.testing.assert_allclose(
+        images.read(tmp_path / "decoded.png"), images.read(tmp_path / "portrait.restored.png"), atol=2.01 / 255
+    )
+
+
+def test_the_code_of_a_face(succeed, tmp_path, photo, preset):
+    from gekeras import faces
+
+    path, box = photo
+    succeed("encode", path, "--align", "face", "-o", tmp_path / "code.npz")
+    expected = model_of(preset, "reconstruct").encode(faces.crop(images.read(path), box, SIDE)[None])
+    np.testing.assert_allclose(codes.load(tmp_path / "code.npz").code, expected, atol=1e-5)
+
+
 # --------------------------------------------------------------------------------------- pictures of every kind
 
 
@@ -302,7 +568,7 @@ def test_bad_pictures(refuse, tmp_path, small, name):
     "arguments, says",
     [
         (["--preset", "fases"], "unknown preset 'fases'; found: tiny"),
-        (["--task", "paint"], "'paint' is not one of"),
+        (["--task", "paint"], "preset 'tiny' has no task 'paint'; it has superres, reconstruct, denoise, inpaint, deblur"),
         (["--steps", "-1"], "-1 is not in the range x>=0"),
         (["--starts", "0"], "0 is not in the range x>=1"),
         (["--weight", "-0.1"], "-0.1 is not in the range x>=0"),
@@ -346,6 +612,134 @@ def test_results_that_would_meet(refuse, small, tmp_path):
     assert "is an input" in refuse(*solve(small, restored))
 
 
+@pytest.fixture
+def material(tmp_path, monkeypatch, portrait, small, module):
+    """In the current folder: portrait.png 16x16, small.png 4x4, and what the refusals below name."""
+    picture(tmp_path / "second.png", SIDE, SIDE, seed=2)
+    picture(tmp_path / "wide.png", SIDE, 40, seed=3)
+    white(tmp_path / "mask.png", SIDE, SIDE, (2, 2, 4, 4))
+    white(tmp_path / "larger.png", 20, 24, (2, 2, 4, 4))
+    white(tmp_path / "white.png", SIDE, SIDE)
+    (tmp_path / "text.png").write_text("hello")
+
+
+@pytest.mark.parametrize(
+    "task, arguments, says",
+    [
+        ("inpaint", "portrait.png", "inpaint needs to know what is missing: give a mask or a box, or simulate"),
+        ("inpaint", "portrait.png --mask larger.png", "larger.png: the mask is 24x20, portrait.png is 16x16"),
+        ("inpaint", "portrait.png --mask white.png", "white.png: the mask is all white"),
+        ("inpaint", "portrait.png --mask text.png", "text.png: not an image"),
+        ("inpaint", "portrait.png --mask missing.png", "missing.png: no such file"),
+        ("inpaint", "portrait.png --mask mask.png --box 0,0,4,4", "give a mask or a box, not both"),
+        ("inpaint", "portrait.png second.png --mask mask.png", "--mask belongs to one picture; 2 are given"),
+        ("inpaint", "portrait.png second.png --box 0,0,4,4", "--box belongs to one picture; 2 are given"),
+        ("inpaint", "portrait.png --box 10,10,8,4", "the box 10,10,8,4 does not lie in the 16x16 picture"),
+        ("inpaint", "portrait.png --box -1,0,4,4", "the box -1,0,4,4 does not lie in"),
+        ("inpaint", "portrait.png --box 3,3,0,4", "the box 3,3,0,4 does not lie in"),
+        ("inpaint", "portrait.png --box 0,0,16,16", "the box covers the whole picture"),
+        ("inpaint", "wide.png --box 10,0,20,16", "nothing is known of the part of the picture that is used"),
+        ("inpaint", "wide.png --tile --box 0,0,20,16", "wide.png: a tile of 16x16 lies in the hole"),
+        ("inpaint", "portrait.png --box 1,2,3", "'1,2,3' is not x,y,w,h"),
+        ("inpaint", "portrait.png --box a,b,c,d", "'a,b,c,d' is not x,y,w,h"),
+        ("inpaint", "portrait.png --box 1,2,3,4.5", "'1,2,3,4.5' is not x,y,w,h"),
+        ("inpaint", "portrait.png --box --1,2,3,4", "'--1,2,3,4' is not x,y,w,h"),
+        ("inpaint", "portrait.png --mask mask.png -o mask.png", "mask.png is an input"),
+        ("superres", "small.png --mask mask.png", "a mask or a box is for inpaint; superres has none"),
+        ("denoise", "portrait.png --box 0,0,4,4", "a mask or a box is for inpaint; denoise has none"),
+        ("deblur", "portrait.png --align face", "portrait.png: no face found"),
+        ("deblur", "portrait.png --align eyes", "'eyes' is not"),
+        ("deblur", "portrait.png --align face --tile", "align takes faces out of a photograph and tile cuts it up"),
+        ("deblur", "small.png --tile", "small.png: 4x4 is too small: deblur needs at least 16x16"),
+        ("superres", "portrait.png --animate a.mp4", "a.mp4: an animation is written as .gif"),
+        ("superres", "portrait.png --animate missing/a.gif", "missing does not exist"),
+        ("denoise", "portrait.png --set radius=3", "task denoise has no radius; it has sigma"),
+        ("reconstruct", "portrait.png --set sigma=3", "task reconstruct has no sigma; it has no parameters"),
+        ("denoise", "portrait.png --set sigma", "'sigma' is not NAME=VALUE"),
+        ("denoise", "portrait.png --set =3", "'=3' is not NAME=VALUE"),
+        ("denoise", "portrait.png --set sigma=0", "sigma must be above 0; received 0"),
+        ("denoise", "portrait.png --set sigma=much", "sigma must be above 0; received 'much'"),
+        ("denoise", "portrait.png --set sigma=[1]", "sigma must be above 0; received [1]"),
+        ("deblur", "portrait.png --set sigma=Infinity", "sigma must be above 0; received inf"),
+        ("deblur", "portrait.png --set size=4", "size must be odd; received 4"),
+        ("inpaint", "portrait.png --simulate --set size=half", "size must be above 0 and below 1; received 'half'"),
+        ("superres", "portrait.png --set factor=many", "factor must be a whole number above 0; received 'many'"),
+        ("superres", "portrait.png --set factor=3", "factor must divide the pictures' side, 16; received 3"),
+        ("superres", "portrait.png --set kernel=soft", "kernel must be 'box' or 'bicubic'; received 'soft'"),
+        ("reconstruct", "portrait.png --set operator=5", "'5' is no operator"),
+        ("denoise", "portrait.png --forward nosuch:thing", "operator 'nosuch:thing' cannot be loaded"),
+        ("denoise", "portrait.png --forward given:nothing", "operator 'given:nothing' cannot be loaded"),
+        ("denoise", "portrait.png --forward given:number", "'given:number' is no operator"),
+        ("denoise", "portrait.png --forward blurr", "'blurr' is no operator"),
+        ("denoise", "portrait.png --forward degrade", "the degradation of denoise is random or not linear"),
+        ("denoise", "portrait.png --forward Downsample", "forward map Downsample turns [1, 16, 16, 3] into [1, 4, 4, 3]"),
+        ("denoise", "portrait.png --consistent", "denoise has no noise-free partial measurement"),
+        ("reconstruct", "portrait.png --consistent", "reconstruct has no noise-free partial measurement"),
+        ("superres", "small.png --code-weight 0 --pixel-weight 0", "code_weight and pixel_weight must not both be 0"),
+        ("deblur", "portrait.png --reference small.png", "small.png: a reference needs at least 16x16"),
+        ("deblur", "wide.png --tile --reference portrait.png", "portrait.png: a reference for tiles must be 40x16"),
+        ("deblur", "portrait.png --reference missing.png", "missing.png: no such file"),
+        ("deblur", "portrait.png second.png --reference small.png", "--reference belongs to one picture; 2 are given"),
+        ("deblur", "portrait.png --reference second.png -o second.png", "second.png is an input"),
+        ("deblur", "portrait.png --reference second.png --panel second.png", "second.png is an input"),
+    ],
+)
+def test_what_a_task_refuses(refuse, material, task, arguments, says):
+    assert says in refuse("solve", "--task", task, *QUICK, *arguments.split())
+
+
+def test_codes_that_are_refused(refuse, tmp_path, preset, small):
+    checksum = preset.part_checksum("encoder-reconstruct")
+    good = codes.CodeFile(np.zeros((1, 16), np.float32), ["a.png"], "tiny", "reconstruct", checksum, SIDE)
+    two = np.zeros((2, 16), np.float32)
+    files = {
+        "good.npz": good,
+        "preset.npz": replace(good, preset="other"),
+        "task.npz": replace(good, task="paint"),
+        "encoder.npz": replace(good, encoder="0123456789abcdef" * 4),
+        "short.npz": replace(good, code=np.zeros((1, 8), np.float32)),
+        "two.npz": replace(good, code=two, names=["a.png", "b.png"]),
+        "same.npz": replace(good, code=two, names=["a.png", "x/a.jpg"]),
+    }
+    for name, file in files.items():
+        codes.save(tmp_path / name, file)
+    with np.load(tmp_path / "good.npz") as archive:
+        np.savez(tmp_path / "nan.npz", header=archive["header"], code=np.full((1, 16), np.nan, np.float32))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:-100])
+    (tmp_path / "file").touch()
+    for code, output, arguments, says in (
+        ("preset.npz", "a.png", (), "its code is of preset 'other', expected 'tiny'"),
+        ("task.npz", "a.png", (), "preset 'tiny' has no task 'paint'"),
+        ("encoder.npz", "a.png", (), "its code is of an encoder with checksum 0123456789ab"),
+        ("short.npz", "a.png", (), "its codes have 8 numbers, expected 16"),
+        ("nan.npz", "a.png", (), "its code holds NaN or infinite values"),
+        ("cut.npz", "a.png", (), "truncated code file"),
+        ("small.png", "a.png", (), "not a code file"),
+        ("missing.npz", "a.png", (), "no such file"),
+        ("two.npz", "a.png", (), "a.png is a file, but there are 2 codes; give a folder"),
+        ("same.npz", "folder", (), "two pictures of one name would have the same output"),
+        ("good.npz", "a.npz", (), "unknown suffix"),
+        ("good.npz", "missing/a.png", (), "missing does not exist"),
+        ("good.npz", "file", (), "file is not a folder"),
+        ("good.npz", "a.png", ("--pixel-weight", 1), "a code alone has no pixels to compare with"),
+        ("good.npz", "a.png", ("--consistent",), "a code alone has no pixels to compare with"),
+    ):
+        assert says in refuse("decode", tmp_path / code, "-o", tmp_path / output, *arguments), (code, output)
+
+
+def test_pictures_that_are_not_encoded(refuse, tmp_path, small, portrait):
+    code = tmp_path / "code.npz"
+    for inputs, arguments, says in (
+        ([portrait], ("-o", tmp_path / "code.png"), "a code file is written as .npz"),
+        ([portrait], ("-o", tmp_path / "missing" / "code.npz"), "missing does not exist"),
+        ([portrait], ("-o", code, "--bits", 7), "'7' is not one of"),
+        ([portrait], ("-o", code, "--align", "face"), "no face found"),
+        ([portrait, small], ("-o", code), "small.png: 4x4 is too small"),
+        ([portrait, tmp_path / "missing.png"], ("-o", code), "missing.png: no such file"),
+    ):
+        assert says in refuse("encode", *inputs, *arguments)
+
+
 def test_missing_arguments(refuse):
     assert "Missing argument 'INPUTS...'" in refuse("solve", "--task", "superres")
     assert "Missing option '--task'" in refuse("solve", "a.png")
@@ -360,11 +754,11 @@ def test_eval(succeed, pictures, tmp_path):
     arguments = ["eval", "--task", "superres", "--data", pictures, "--count", 3, *QUICK, "-o", stem, "--batch", 2]
     table = succeed(*arguments).stdout
     rows = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()][1:]
-    assert len(rows) == 3 * 5 and {row["image"] for row in rows} == {"p00.png", "p01.png", "p02.png"}
+    assert len(rows) == 3 * 7 and {row["image"] for row in rows} == {"p00.png", "p01.png", "p02.png"}
     assert stem.with_suffix(".md").read_text() == table
     mean = np.mean([row["psnr"] for row in rows if row["method"] == "bicubic"])
     assert "| bicubic | 3 | " in table and f"| {mean:.2f} ± " in table
-    assert len(stem.with_suffix(".csv").read_text().splitlines()) == 6
+    assert len(stem.with_suffix(".csv").read_text().splitlines()) == 8
     before = contents(tmp_path)
     assert succeed(*arguments).stdout == table and contents(tmp_path) == before
 
@@ -374,6 +768,10 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
     common = ["eval", "--task", "superres", "--data", pictures, "--count", 1, "-o"]
     assert "other options" in refuse(*common, tmp_path / "a", "--steps", 2)
     assert "unknown method GAN" in refuse(*common, tmp_path / "b", "--method", "GAN")
+    assert "--bits is for reconstruct" in refuse(*common, tmp_path / "b", "--bits", 8)
+    for other in (("--set", "kernel=bicubic"), ("--forward", "identity")):
+        assert "--record keeps the scores of the preset's own task" in refuse(*common, tmp_path / "b", "--record", *other)
+    assert "has no task 'paint'" in refuse(*common, tmp_path / "b", "--task", "paint")
     assert "no such file or folder" in refuse(*common, tmp_path / "b", "--data", tmp_path / "missing")
     (tmp_path / "file").touch()
     assert f"{tmp_path / 'file'}: file exists" in refuse(*common, tmp_path / "file" / "b")
@@ -381,7 +779,20 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
 
 def test_presets(succeed, run, tmp_path):
     lines = succeed("presets").stdout.splitlines()
-    assert lines[lines.index("tiny: 16x16x3") :][:3] == ["tiny: 16x16x3", *(f"  {task}" for task in TASKS)]
+    expected = ["tiny: 16x16x3", *(f"  {task}: no scores yet" for task in (*TASKS, *BORROWED))]
+    assert lines[lines.index("tiny: 16x16x3") :][: len(expected)] == expected
+
+
+def test_recorded_scores_are_listed_best_first(succeed, every_task, pictures, tmp_path):
+    models = shutil.copytree(every_task, tmp_path / "models")
+    methods = ["input", "ConvAE", "bicubic"]
+    common = ["--task", "superres", "--data", pictures, "--count", 2, "--models", models, "-o", tmp_path / "scores"]
+    succeed("eval", *common, *(word for name in methods for word in ("--method", name)), "--record")
+    recorded = json.loads((models / "tiny" / "preset.json").read_text())["scores"]["superres"]["methods"]
+    order = sorted(methods, key=lambda name: recorded[name]["mse"])
+    listed = ", ".join(f"{name} {recorded[name]['mse']:.4f}" for name in order)
+    line = f"  superres: MSE {listed} (N 2)"
+    assert line in succeed("presets", "--models", models).stdout.splitlines()
 
 
 def test_demo(succeed, tmp_path):
@@ -390,9 +801,13 @@ def test_demo(succeed, tmp_path):
     assert (tmp_path / "demo" / "panel.png").is_file()
     record = json.loads((tmp_path / "demo" / "astronaut.restored.json").read_text())
     assert {"metrics", "bicubic"} <= set(record)
+    succeed("demo", "--output", tmp_path / "demo", "--task", "deblur")
+    record = json.loads((tmp_path / "demo" / "astronaut.restored.json").read_text())
+    assert record["task"] == "deblur" and {"metrics", "observation"} <= set(record)
 
 
-def test_demo_into_a_file(refuse, portrait):
+def test_demo_refuses(refuse, portrait):
+    assert "has no task 'paint'" in refuse("demo", "--output", portrait.parent / "demo", "--task", "paint")
     assert f"{portrait}: file exists" in refuse("demo", "--output", portrait)
 
 
@@ -404,7 +819,7 @@ class Terminal(io.StringIO):
 def test_the_progress_bar_is_for_terminals(monkeypatch):
     for stream, quiet, shown in ((Terminal(), False, True), (Terminal(), True, False), (io.StringIO(), False, False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with _progress("solving", quiet) as tick:
+        with progress_bar("solving", quiet) as tick:
             tick(3, 10, ", objective 1.5")
             tick(10, 10)
         assert ("3/10" in stream.getvalue() and "10/10" in stream.getvalue()) == shown
@@ -464,7 +879,8 @@ def test_training_refuses(refuse, pictures, gan_run, tmp_path, monkeypatch, argu
 # --------------------------------------------------------------------------------------------------------- start
 
 
-COMMANDS = ["", "solve", "eval", "presets", "demo", "train", "train gan", "train autoencoder", "export"]
+TRAIN = ["train", "train gan", "train autoencoder", "train aegan"]
+COMMANDS = ["", "solve", "eval", "presets", "demo", "encode", "decode", *TRAIN, "export"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -510,10 +926,10 @@ def test_public_names_load_on_first_use():
 
 
 @pytest.mark.slow
-def test_a_process_of_its_own(models, small, tmp_path):
+def test_a_process_of_its_own(every_task, small, tmp_path):
     """What a shell sees: the summary on stdout, and nothing on stderr but our own notes."""
     command = [sys.executable, "-c", "from gekeras.cli import main; main()", *map(str, solve(small))]
-    command += ["--models", str(models), "--preset", "tiny"]
+    command += ["--models", str(every_task), "--preset", "tiny"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")

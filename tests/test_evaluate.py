@@ -1,15 +1,18 @@
 """An evaluation scores every picture once, goes on where it stopped, and its tables are sums done by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, evaluate, images, metrics
+from gekeras import GenerativeEncoder, baselines, codes, evaluate, images, metrics
 from gekeras.config import SolveOptions
 from gekeras.data import Source
-from gekeras.operators import bicubic, make_task
+from gekeras.generative_encoder import consistent
+from gekeras.methods import groups
+from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
 
 OPTIONS = SolveOptions(steps=3, seed=1)
 RNG = np.random.default_rng(0)
@@ -44,10 +47,69 @@ def run(model, source, path, **extra):
     return evaluate.evaluate(model, source, OPTIONS, path, **{"batch_size": 2, **extra})
 
 
-def test_methods_that_suit_a_task(model):
-    assert set(evaluate.methods(model, OPTIONS)) == {"GE", "ConvAE", "invertGAN", "bicubic", "input"}
-    plain = GenerativeEncoder(generator, encoder, 4, "reconstruct", decoder)
-    assert set(evaluate.methods(plain, OPTIONS)) == {"GE", "ConvAE", "invertGAN"}
+def model_of(task, **parameters):
+    return GenerativeEncoder(generator, encoder, 4, make_task(task, 8, **parameters), decoder)
+
+
+def by_name(model, y, known=None, options=OPTIONS, **extra):
+    """What all groups of methods make of a measurement, under their names."""
+    found = {}
+    for names, run in groups(model, options, **extra).items():
+        pictures = run(y, known)
+        assert tuple(pictures) == names
+        found |= pictures
+    return found
+
+
+class Trained:
+    """A preset with parts of these names; each part is a function."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def has(self, name):
+        return name in self.parts
+
+    def part(self, name):
+        return {"aegan-encoder": lambda x: encoder(x) * 2, "aegan-generator": decoder}[name]
+
+
+GENERATIVE, AEGAN = ["GE", "ConvAE", "invertGAN"], Trained("aegan-encoder", "aegan-generator")
+
+
+@pytest.mark.parametrize(
+    "task, parameters, extra, names",
+    [
+        ("reconstruct", {}, {}, GENERATIVE),
+        ("reconstruct", {}, {"preset": Trained()}, GENERATIVE),
+        ("reconstruct", {}, {"preset": AEGAN}, [*GENERATIVE, "AEGAN"]),
+        ("denoise", {}, {"preset": AEGAN}, [*GENERATIVE, "TV", "NLM", "input"]),
+        ("inpaint", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "biharmonic", "input"]),
+        ("deblur", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "Wiener", "Richardson-Lucy", "input"]),
+        ("superres", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "bicubic", "input"]),
+        ("sharpen", {"operator": "GaussianBlur"}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "input"]),
+        ("crush", {"operator": "JPEG"}, {}, [*GENERATIVE, "input"]),
+        ("reconstruct", {}, {"bits": (16, 8)}, [*GENERATIVE, "GE 16 bit", "ConvAE 16 bit", "GE 8 bit", "ConvAE 8 bit"]),
+    ],
+)
+def test_methods_that_suit_a_task(task, parameters, extra, names):
+    table = groups(model_of(task, **parameters), OPTIONS, **extra)
+    assert [name for group in table for name in group] == names
+
+
+def observed(task):
+    """Two measurements of a task, and their masks."""
+    y, known = task.sample(tf.constant(images.from_uint8(PHOTOS[:2])), tf.constant([1, 0]))
+    return y.numpy(), None if known is None else known.numpy()
+
+
+def flat(image):
+    return tf.reshape(image, (len(image), -1))
+
+
+def by_code(encode, target):
+    """argmin_z ||encode(G(z)) - target||^2 + lambda ||z||^2, with the same options and starts."""
+    return GenerativeEncoder(generator, encode, 4).solve_code(target, OPTIONS).image
 
 
 def test_what_the_methods_are(model):
@@ -55,29 +117,112 @@ def test_what_the_methods_are(model):
     truth = images.from_uint8(PHOTOS[:2])
     measurement = truth.reshape(2, 2, 4, 2, 4, 3).mean((2, 4))
     enlarged = measurement.repeat(4, 1).repeat(4, 2)
-    table = evaluate.methods(model, OPTIONS)
-    np.testing.assert_allclose(table["input"](measurement), enlarged, atol=1e-6)
-    np.testing.assert_allclose(table["bicubic"](measurement), bicubic(tf.constant(measurement), 4), atol=1e-6)
-    np.testing.assert_allclose(table["ConvAE"](measurement), decoder(encoder(enlarged)), atol=1e-5)
-    np.testing.assert_allclose(table["GE"](measurement), model.solve(measurement, OPTIONS).image, atol=1e-6)
+    found = by_name(model, measurement)
+    np.testing.assert_allclose(found["input"], enlarged, atol=1e-6)
+    np.testing.assert_allclose(found["bicubic"], bicubic(tf.constant(measurement), 4), atol=1e-6)
+    np.testing.assert_allclose(found["ConvAE"], decoder(encoder(enlarged)), atol=1e-5)
+    np.testing.assert_allclose(found["GE"], model.solve(measurement, OPTIONS).image, atol=1e-6)
+    agreeing = model.solve(measurement, dataclasses.replace(OPTIONS, consistent=True)).image
+    np.testing.assert_allclose(found["GE consistent"], agreeing, atol=1e-6)
+    np.testing.assert_allclose(Downsample(4)(found["GE consistent"]), measurement, atol=1e-5)
     pixels = GenerativeEncoder(generator, lambda x: tf.reshape(x, (-1, 192)), 4)  # E and S the identity, equation (4)
-    np.testing.assert_allclose(table["invertGAN"](measurement), pixels.solve(enlarged, OPTIONS).image, atol=1e-4)
+    np.testing.assert_allclose(found["invertGAN"], pixels.solve(enlarged, OPTIONS).image, atol=1e-4)
+    reduced = by_code(lambda x: tf.reshape(Downsample(4)(x), (-1, 12)), flat(measurement))
+    np.testing.assert_allclose(found["CSGM"], reduced, atol=1e-4)
 
 
-def test_every_picture_is_scored_with_every_method(model, source, tmp_path):
-    rows = run(model, source, tmp_path / "a.jsonl")
-    assert len(rows) == 5 * 5 and {row["image"] for row in rows} == {"0", "1", "2", "3", "4"}
-    table = evaluate.methods(model, OPTIONS)
+def test_the_methods_for_missing_pixels():
+    model = model_of("inpaint")
+    y, known = observed(model.task)
+    found = by_name(model, y, known)
+    np.testing.assert_array_equal(found["input"], y)
+    np.testing.assert_array_equal(found["biharmonic"], baselines.biharmonic(y, known))
+    np.testing.assert_allclose(found["ConvAE"], decoder(encoder(y)), atol=1e-5)
+    np.testing.assert_allclose(found["GE"], model.solve(y, OPTIONS, known=known).image, atol=1e-6)
+    np.testing.assert_allclose(found["GE consistent"], np.where(known == 1, y, found["GE"]), atol=1e-5)
+    np.testing.assert_allclose(found["invertGAN"], by_code(lambda x: tf.reshape(x, (-1, 192)), flat(y)), atol=1e-4)
+    for i in range(2):  # CSGM knows which pixels are missing, invertGAN does not
+        seen = np.flatnonzero(known[i].repeat(3, axis=2))
+        alone = by_code(lambda x: tf.gather(tf.reshape(x, (-1, 192)), seen, axis=1), y[i].ravel()[None, seen])  # noqa: B023
+        np.testing.assert_allclose(found["CSGM"][i : i + 1], alone, atol=1e-4)
+
+
+def test_the_methods_for_noise():
+    model = model_of("denoise", sigma=0.3)
+    y, _ = observed(model.task)
+    found = by_name(model, y)
+    np.testing.assert_array_equal(found["TV"], baselines.total_variation(y, 0.3))
+    np.testing.assert_array_equal(found["NLM"], baselines.non_local_means(y, 0.3))
+    np.testing.assert_array_equal(found["input"], y)
+
+
+def test_the_methods_for_blurs():
+    model = model_of("deblur", sigma=1.0, size=5)
+    y, _ = observed(model.task)
+    found = by_name(model, y)
+    kernel = GaussianBlur(1.0, 5).kernel
+    np.testing.assert_array_equal(found["Wiener"], baselines.wiener(y, kernel))
+    np.testing.assert_array_equal(found["Richardson-Lucy"], baselines.richardson_lucy(y, kernel))
+    blurred = by_code(lambda x: tf.reshape(GaussianBlur(1.0, 5)(x), (-1, 192)), flat(y))
+    np.testing.assert_allclose(found["CSGM"], blurred, atol=1e-4)
+    np.testing.assert_allclose(found["GE consistent"], consistent(model.task, found["GE"], y), atol=1e-6)
+
+
+def test_the_methods_of_reconstruct():
+    model = model_of("reconstruct")
+    y, _ = observed(model.task)
+    found = by_name(model, y, preset=AEGAN, bits=(32, 8))
+    np.testing.assert_allclose(found["AEGAN"], decoder(2 * encoder(y)), atol=1e-6)
+    np.testing.assert_allclose(found["GE 32 bit"], found["GE"], atol=1e-5)
+    np.testing.assert_allclose(found["ConvAE 32 bit"], found["ConvAE"], atol=1e-5)
+    code = codes.dequantize(codes.quantize(model.encode(y), 8))
+    assert (code != model.encode(y)).any()
+    np.testing.assert_allclose(found["GE 8 bit"], model.solve_code(code, OPTIONS).image, atol=1e-5)
+    np.testing.assert_allclose(found["ConvAE 8 bit"], decoder(code), atol=1e-5)
+
+
+def test_baselines_are_not_what_the_options_add_to_ge(model):
+    """Consistent options and a pixel weight change GE's rows only; `GE` itself stays uncorrected beside its twin."""
+    y, _ = observed(model.task)
+    plain = by_name(model, y)
+    changed = by_name(model, y, options=dataclasses.replace(OPTIONS, consistent=True, pixel_weight=3.0))
+    for name in plain:
+        if name in ("GE", "GE consistent"):
+            assert np.abs(plain[name] - changed[name]).max() > 1e-3
+        else:
+            np.testing.assert_allclose(changed[name], plain[name], atol=1e-6)
+    assert np.abs(Downsample(4)(changed["GE"]) - y).max() > 1e-2
+
+
+def test_measurements_are_what_a_file_holds():
+    y = RNG.uniform(-1.2, 1.2, (2, 4, 4, 3)).astype(np.float32)
+    rounded = evaluate.as_file(y)
+    levels = (rounded + 1) * 127.5
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+    np.testing.assert_allclose(rounded, np.clip(y, -1, 1), atol=0.5001 / 127.5)
+    np.testing.assert_array_equal(evaluate.as_file(rounded), rounded)
+    numbers = y.reshape(2, -1)
+    assert evaluate.as_file(numbers) is numbers
+
+
+@pytest.mark.parametrize("task", ["superres", "inpaint", "denoise"])
+def test_every_picture_is_scored_with_every_method(source, tmp_path, task):
+    model = model_of(task)
+    rows = run(model, source, tmp_path / "a.jsonl", batch_size=5)
+    names = [name for group in groups(model, OPTIONS) for name in group]
+    assert len(rows) == 5 * len(names) and {row["image"] for row in rows} == {"0", "1", "2", "3", "4"}
     truth = images.from_uint8(PHOTOS)
-    measurement = model.task.degrade(tf.constant(truth)).numpy()
-    for name, method in table.items():
-        expected = metrics.scores(np.clip(method(measurement), -1, 1), truth)
+    y, known = model.task.sample(tf.constant(truth), tf.constant([OPTIONS.seed, 0]))
+    y, known = evaluate.as_file(y.numpy()), None if known is None else known.numpy()
+    for name, pictures in by_name(model, y, known).items():
+        expected = metrics.scores(np.clip(pictures, -1, 1), truth)
         for metric in ("mse", "psnr", "ssim"):
             found = [row[metric] for row in sorted(rows, key=lambda row: row["image"]) if row["method"] == name]
             np.testing.assert_allclose(found, expected[metric], rtol=1e-3)
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert lines[1:] == rows
-    assert lines[0]["task"] == "superres" and lines[0]["options"]["steps"] == 3
+    assert lines[0]["task"] == task and lines[0]["options"]["steps"] == 3
+    assert lines[0]["parameters"] == model.task.parameters
 
 
 class Stopped(Exception):
@@ -85,29 +230,32 @@ class Stopped(Exception):
 
 
 def counting(monkeypatch, stop_at=None):
-    """Count the pictures that each method restores; raise at the so-manieth call of any."""
+    """Count the pictures that each group of methods restores; raise at the so-manieth call of any."""
     pictures, calls = {}, [0]
-    real = evaluate.methods
+    real = evaluate.groups
 
-    def methods(*args):
-        def wrap(name, method):
-            def counted(measurement):
+    def counted_groups(*args):
+        def wrap(names, group):
+            def counted(measurement, known):
                 calls[0] += 1
                 if stop_at is not None and calls[0] == stop_at:
                     raise Stopped
-                pictures[name] = pictures.get(name, 0) + len(measurement)
-                return method(measurement)
+                pictures[names] = pictures.get(names, 0) + len(measurement)
+                return group(measurement, known)
 
             return counted
 
-        return {name: wrap(name, method) for name, method in real(*args).items()}
+        return {names: wrap(names, group) for names, group in real(*args).items()}
 
-    monkeypatch.setattr(evaluate, "methods", methods)
+    monkeypatch.setattr(evaluate, "groups", counted_groups)
     return pictures
 
 
-@pytest.mark.parametrize("stop_at", [1, 4, 8, 15])
-def test_an_interrupted_evaluation_goes_on(model, source, tmp_path, monkeypatch, stop_at):
+@pytest.mark.parametrize(
+    "task, stop_at", [("superres", 1), ("superres", 4), ("superres", 15), ("inpaint", 8), ("denoise", 9)]
+)
+def test_an_interrupted_evaluation_goes_on(source, tmp_path, monkeypatch, task, stop_at):
+    model = model_of(task)
     whole = run(model, source, tmp_path / "whole.jsonl")
     with monkeypatch.context() as patch:
         counting(patch, stop_at)
@@ -117,12 +265,23 @@ def test_an_interrupted_evaluation_goes_on(model, source, tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         pictures = counting(patch)
         parts = run(model, source, tmp_path / "parts.jsonl")
-    assert sum(pictures.values()) == 25 - done  # nothing is computed twice
+    computed = sum(len(names) * count for names, count in pictures.items())
+    assert computed == len(whole) - done  # nothing is computed twice
     assert parts == whole
     assert (tmp_path / "parts.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
     with monkeypatch.context() as patch:
         pictures = counting(patch)
         assert run(model, source, tmp_path / "parts.jsonl") == whole and pictures == {}
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3, 4, 5, 6, 17])
+def test_a_group_that_was_cut_is_made_whole(model, source, tmp_path, lines):
+    """Methods that share their work, and pictures that share a batch, are written one after the other."""
+    path = tmp_path / "a.jsonl"
+    whole = run(model, source, path)
+    text = path.read_text()
+    path.write_text("".join(text.splitlines(keepends=True)[: 1 + lines]) + '{"image": "1", "meth')
+    assert run(model, source, path) == whole and path.read_text() == text
 
 
 @pytest.mark.parametrize("cut", [1, 20])
@@ -142,8 +301,9 @@ def test_another_evaluation_is_not_mixed_in(model, source, tmp_path):
     before = path.read_text()
     with pytest.raises(ValueError, match=r"a\.jsonl holds an evaluation with other options"):
         evaluate.evaluate(model, source, SolveOptions(steps=4, seed=1), path)
-    with pytest.raises(ValueError, match="other options"):
-        run(GenerativeEncoder(generator, encoder, 4, "reconstruct", decoder), source, path)
+    for other in (model_of("reconstruct"), model_of("superres", factor=2), model_of("superres", kernel="bicubic")):
+        with pytest.raises(ValueError, match="other options"):
+            run(other, source, path)
     assert path.read_text() == before
     path.write_text("")
     with pytest.raises(ValueError, match="other options"):
@@ -152,13 +312,36 @@ def test_another_evaluation_is_not_mixed_in(model, source, tmp_path):
 
 def test_methods_can_be_chosen_and_added(model, source, tmp_path):
     told = []
-    rows = run(model, source, tmp_path / "a.jsonl", names=("bicubic",), progress=lambda *counts: told.append(counts))
-    assert {row["method"] for row in rows} == {"bicubic"} and told == [(2, 5), (4, 5), (5, 5)]
+    rows = run(model, source, tmp_path / "a.jsonl", names=("bicubic",), progress=lambda *state: told.append(state))
+    assert {row["method"] for row in rows} == {"bicubic"} and [state[:2] for state in told] == [(2, 5), (4, 5), (5, 5)]
+    assert all(text.startswith(", about ") and text.endswith(" min left") for _, _, text in told)
+    assert told[-1][2] == ", about 0.0 min left"
     rows = run(model, source, tmp_path / "a.jsonl", names=("bicubic", "input"))
     assert len(rows) == 10 and len({(row["image"], row["method"]) for row in rows}) == 10
-    with pytest.raises(ValueError, match="unknown method GAN; there are GE, ConvAE, invertGAN, bicubic, input"):
+    with pytest.raises(
+        ValueError, match="unknown method GAN; there are GE, GE consistent, ConvAE, invertGAN, CSGM, bicubic, in"
+    ):
         run(model, source, tmp_path / "b.jsonl", names=("GAN",))
     assert not (tmp_path / "b.jsonl").exists()
+
+
+def test_progress_counts_the_rows_that_were_asked_for(model, source, tmp_path):
+    """Rows of other methods and of other pictures, which the file may hold, are neither done nor to do."""
+    told = []
+    run(model, source, tmp_path / "a.jsonl", names=("bicubic",))
+    run(model, source, tmp_path / "a.jsonl", names=("input",), progress=lambda *state: told.append(state[:2]))
+    run(model, source, tmp_path / "a.jsonl", names=("input", "ConvAE"), progress=lambda *state: told.append(state[:2]))
+    few = Source(PHOTOS[:2])
+    run(model, few, tmp_path / "a.jsonl", names=("CSGM", "input"), progress=lambda *state: told.append(state[:2]))
+    assert told == [(2, 5), (4, 5), (5, 5), (7, 10), (9, 10), (10, 10), (4, 4)]
+
+
+def test_one_of_a_group_can_be_chosen(model, source, tmp_path):
+    rows = run(model, source, tmp_path / "a.jsonl", names=("GE consistent",))
+    assert [row["method"] for row in rows] == ["GE consistent"] * 5
+    both = run(model, source, tmp_path / "a.jsonl", names=("GE", "GE consistent"))
+    assert sorted(row["method"] for row in both) == ["GE"] * 5 + ["GE consistent"] * 5
+    assert [row for row in both if row["method"] == "GE consistent"] == rows
 
 
 def test_more_pictures_are_added_to_an_evaluation(model, tmp_path):

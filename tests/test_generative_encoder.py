@@ -11,9 +11,10 @@ from conftest import AUTOENCODER, GAN, SIDE
 
 from gekeras import GenerativeEncoder, presets
 from gekeras.config import FIDELITIES, SolveOptions
+from gekeras.generative_encoder import consistent
 from gekeras.models.pgan import Generator
-from gekeras.operators import make_task
-from gekeras.solve import Solver, starts
+from gekeras.operators import Downsample, GaussianBlur, Task, make_task
+from gekeras.solve import Solver, Target, starts
 
 FEW = SolveOptions(steps=4, starts=4, ramp="cosine", seed=2)
 
@@ -26,6 +27,23 @@ def superres(tiny):
 @pytest.fixture(scope="module")
 def reconstruct(tiny):
     return GenerativeEncoder.from_preset(tiny, "reconstruct")
+
+
+@pytest.fixture(scope="module")
+def inpaint(every_task):
+    return GenerativeEncoder.from_preset("tiny", "inpaint", every_task)
+
+
+@pytest.fixture
+def large(rng):
+    """Pictures of the size of the preset's."""
+    return rng.uniform(-1, 1, (3, SIDE, SIDE, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def known(rng):
+    """A mask for each of three pictures, with about two thirds of the pixels."""
+    return (rng.random((3, SIDE, SIDE, 1)) < 2 / 3).astype(np.float32)
 
 
 @pytest.fixture
@@ -92,8 +110,11 @@ def test_solvers_are_compiled_once(tiny, small):
 
 def test_chunks_are_told(superres, small):
     told = []
-    superres.solve(small, FEW, callback=lambda step, losses: told.append((step, losses.shape)), chunk=3)
-    assert told == [(3, (3,)), (4, (3,))]
+    solution = superres.solve(small, FEW, callback=lambda *state: told.append(state), chunk=3)
+    assert [(step, losses.shape, latent.shape) for step, losses, latent in told] == [
+        (step, (3,), (3, GAN.latent_size)) for step in (0, 3, 4)
+    ]
+    assert np.isinf(told[0][1]).all() and (told[2][1] <= told[1][1]).all() and (solution.loss <= told[2][1]).all()
 
 
 def test_the_generator_is_loaded_once(superres, reconstruct):
@@ -107,7 +128,7 @@ def test_a_preset_by_name_and_by_folder(models, tiny, small, superres):
         GenerativeEncoder.from_preset(tiny.folder, "superres"),
     ):
         np.testing.assert_array_equal(model.encode(small), superres.encode(small))
-        assert model.latent_size == GAN.latent_size and model.task.parameters == {"factor": 4}
+        assert model.latent_size == GAN.latent_size and model.task.parameters == {"factor": 4, "kernel": "box"}
 
 
 def test_options_are_the_fidelity_s_then_the_preset_s_then_the_caller_s(tiny, tmp_path):
@@ -137,6 +158,10 @@ def test_any_callables_will_do(rng):
     measurement = rng.uniform(-1, 1, (2, 4, 4, 1)).astype(np.float32)
     expected = Solver(generator, encoder, task.forward, ramp="cosine").solve(encoder(task.lift(measurement)), 5, FEW)
     np.testing.assert_allclose(model.solve(measurement, FEW).latent, expected.latent, atol=1e-5)
+    both = dataclasses.replace(FEW, code_weight=0.5, pixel_weight=2.0)
+    solver = Solver(generator, encoder, task.forward, Downsample(2), ramp="cosine")
+    expected = solver.solve(Target(encoder(task.lift(measurement)), measurement), 5, both)
+    np.testing.assert_allclose(model.solve(measurement, both).latent, expected.latent, atol=1e-5)
     with pytest.raises(ValueError, match="no decoder"):
         model.decode(np.zeros((1, 8)))
 
@@ -146,6 +171,182 @@ def test_the_latent_size_is_read_from_a_keras_model():
     assert GenerativeEncoder(generator, lambda x: x).latent_size == 12
     with pytest.raises(ValueError, match="latent_size is needed"):
         GenerativeEncoder(lambda z: z, lambda x: x)
+
+
+# -------------------------------------------------------------------------------------------------- missing pixels
+
+
+def test_the_masked_objective(inpaint, large, known):
+    """At the start, by hand: ||E(k G(z)) - E(k x)||^2 + beta ||k G(z) - k x||^2 + lambda ||z||^2."""
+    options = dataclasses.replace(FEW, steps=0, starts=1, weight=0.5, code_weight=0.7, pixel_weight=2.0)
+    solution = inpaint.solve(large * known, options, known=known)
+    z = starts.draw(2, 1, GAN.latent_size).numpy()
+    seen = inpaint.generate(z) * known
+    codes = np.asarray(inpaint.encoder(seen)), np.asarray(inpaint.encoder(large * known))
+    in_pixels = np.square(seen - large * known).sum((1, 2, 3))
+    expected = 0.7 * np.square(codes[0] - codes[1]).sum(1) + 2 * in_pixels + 0.5 * np.square(z).sum()
+    np.testing.assert_allclose(solution.loss, expected, rtol=1e-4)
+    np.testing.assert_array_equal(inpaint.encode(large, known), codes[1])
+
+
+def test_a_masked_picture_in_a_batch_is_restored_as_alone(inpaint, large, known):
+    options = dataclasses.replace(FEW, pixel_weight=0.1, starts=16)
+    together = inpaint.solve(large, options, known=known)
+    for i in range(3):
+        alone = inpaint.solve(large[i : i + 1], options, known=known[i : i + 1])
+        np.testing.assert_allclose(alone.image[0], together.image[i], atol=1e-3)
+        assert alone.loss[0] == pytest.approx(together.loss[i], rel=1e-3)
+
+
+def test_what_is_missing_does_not_count(inpaint, large, known):
+    one, same = (inpaint.solve(x, FEW, known=known) for x in (large, np.where(known == 1, large, 0.3)))
+    np.testing.assert_array_equal(one.image, same.image)
+
+
+def test_masks_may_be_of_one_or_of_each_picture(inpaint, large, known):
+    shapes = known[0], known[0, ..., 0].astype(bool), np.repeat(known[:1], 3, axis=0)
+    one, *others = (inpaint.solve(large, FEW, known=mask).image for mask in shapes)
+    for other in others:
+        np.testing.assert_array_equal(one, other)
+
+
+# ------------------------------------------------------------------------------------------- pixels and consistency
+
+
+@pytest.mark.parametrize("starts", [1, 8])
+def test_without_a_code_weight_the_encoder_is_not_called(superres, small, starts):
+    def refuse(image):
+        raise AssertionError("the encoder was called")
+
+    model = GenerativeEncoder(superres.generator, refuse, GAN.latent_size, superres.task)
+    pixels = dataclasses.replace(FEW, code_weight=0.0, pixel_weight=1.0, starts=starts)
+    solution = model.solve(small, pixels)
+    np.testing.assert_allclose(solution.image, superres.solve(small, pixels).image, atol=1e-5)
+    blocks = superres.generate(solution.latent).reshape(3, SIDE // 4, 4, SIDE // 4, 4, 3).mean((2, 4))
+    expected = np.square(blocks - small).sum((1, 2, 3)) + FEW.weight * np.square(solution.latent).sum(1)
+    np.testing.assert_allclose(solution.loss, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", ["box", "bicubic"])
+def test_a_consistent_result_degrades_to_the_measurement(tiny, large, kernel):
+    model = GenerativeEncoder.from_preset(tiny, "superres", parameters={"kernel": kernel})
+    y = model.task.degrade(large).numpy()
+    plain, agreeing = (model.solve(y, dataclasses.replace(FEW, consistent=flag)) for flag in (False, True))
+    np.testing.assert_allclose(model.task.degrade(agreeing.image), y, atol=1e-5)
+    assert np.abs(model.task.degrade(plain.image) - y).max() > 0.1
+    np.testing.assert_array_equal(agreeing.latent, plain.latent)
+    np.testing.assert_array_equal(agreeing.loss, plain.loss)
+    np.testing.assert_array_equal(agreeing.image, consistent(model.task, plain.image, y))
+    np.testing.assert_allclose(consistent(model.task, agreeing.image, y), agreeing.image, atol=1e-5)
+
+
+def test_a_consistent_picture_keeps_its_known_pixels(inpaint, large, known):
+    plain, agreeing = (
+        inpaint.solve(large, dataclasses.replace(FEW, consistent=flag), known=known) for flag in (False, True)
+    )
+    np.testing.assert_allclose(agreeing.image * known, large * known, atol=1e-5)
+    np.testing.assert_allclose(agreeing.image * (1 - known), plain.image * (1 - known), atol=1e-5)
+
+
+def test_a_consistent_picture_is_the_nearest_one(superres, small, rng):
+    """Any other picture with that measurement is farther from x: the change is flat in every block."""
+    x = rng.uniform(-0.2, 0.2, (3, SIDE, SIDE, 3)).astype(np.float32)
+    change = consistent(superres.task, x, small / 2) - x
+    np.testing.assert_allclose(change, change[:, ::4, ::4].repeat(4, 1).repeat(4, 2), atol=1e-5)
+
+
+def test_a_deblurred_picture_agrees_better(every_task, large):
+    model = GenerativeEncoder.from_preset("tiny", "deblur", every_task, parameters={"sigma": 1.0, "size": 7})
+    y = model.task.degrade(large).numpy()
+    plain, agreeing = (model.solve(y, dataclasses.replace(FEW, consistent=flag)) for flag in (False, True))
+    before, after = (np.linalg.norm(model.task.degrade(s.image) - y) for s in (plain, agreeing))
+    assert before > 10 * after
+
+
+def test_a_random_projection_is_a_task_too(superres, large, tmp_path, monkeypatch):
+    """Compressed sensing, section 2.1, with an operator of one's own: y is `[n, count]`."""
+    (tmp_path / "sensed.py").write_text(
+        f"from gekeras.operators import Measure\nfew = Measure(40, 1, ({SIDE}, {SIDE}, 3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    task = make_task("sensing", SIDE, operator="sensed:few")
+    model = GenerativeEncoder(superres.generator, superres.encoder, GAN.latent_size, task)
+    y = task.degrade(large).numpy()
+    assert y.shape == (3, 40)
+    for options in (FEW, dataclasses.replace(FEW, code_weight=0.0, pixel_weight=1.0)):
+        solution = model.solve(y, dataclasses.replace(options, consistent=True, steps=8))
+        assert solution.image.shape == large.shape and (solution.loss < solution.history[0]).all()
+        np.testing.assert_allclose(task.degrade(solution.image), y, atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------- parameters and forward maps
+
+
+def test_parameters_are_those_of_the_preset_under_the_caller_s(tiny, every_task):
+    model = GenerativeEncoder.from_preset(tiny, "superres", parameters={"kernel": "bicubic"})
+    assert model.task.parameters == {"factor": 4, "kernel": "bicubic"}
+    model = GenerativeEncoder.from_preset("tiny", "denoise", every_task, parameters={"sigma": 0.125})
+    assert model.task.degrade.sigma == 0.125
+    with pytest.raises(ValueError, match="task superres has no sigma; it has factor, kernel"):
+        GenerativeEncoder.from_preset(tiny, "superres", parameters={"sigma": 1})
+
+
+def test_another_forward_map(tiny, every_task, small, large):
+    paper = GenerativeEncoder.from_preset(tiny, "superres")
+    same, plain = (GenerativeEncoder.from_preset(tiny, "superres", forward=name) for name in ("degrade", "identity"))
+    np.testing.assert_array_equal(same.solve(small, FEW).image, paper.solve(small, FEW).image)
+    z = starts.draw(2, 1, GAN.latent_size).numpy()
+    solution = plain.solve(small, dataclasses.replace(FEW, steps=0, starts=1, weight=0.0))
+    expected = np.square(np.asarray(plain.encoder(plain.generate(z))) - plain.encode(small)).sum(1)
+    np.testing.assert_allclose(solution.loss, expected, rtol=1e-4)
+    blurred = GenerativeEncoder.from_preset("tiny", "deblur", every_task, forward="degrade").task
+    np.testing.assert_allclose(blurred.forward(large), blurred.degrade(large), atol=1e-6)
+    with pytest.raises(ValueError, match="is random or not linear"):
+        GenerativeEncoder.from_preset("tiny", "denoise", every_task, forward="degrade")
+    with pytest.raises(ValueError, match=r"forward map Downsample turns \[1, 16, 16, 3\] into \[1, 4, 4, 3\]"):
+        GenerativeEncoder.from_preset(tiny, "superres", forward="Downsample")
+
+
+# ------------------------------------------------------------------------------------------------------ refusals
+
+
+PIXELS, AGREEING = SolveOptions(steps=1, pixel_weight=1.0), SolveOptions(steps=1, consistent=True)
+
+
+def test_masks_that_are_refused(inpaint, superres, large, small, known):
+    for model, batch, mask, says in (
+        (inpaint, large, None, "task inpaint needs a mask: known, 1 where a pixel is known"),
+        (superres, small, np.ones((4, 4)), "task superres takes no mask"),
+        (inpaint, large, known[:, :8], r"the mask is \[3, 8, 16, 1\], the batch \[3, 16, 16, 3\]: sizes differ"),
+        (inpaint, large, known[:2], "sizes differ"),
+        (inpaint, large, np.zeros((SIDE, SIDE)), "the mask covers everything: no pixel is known"),
+        (inpaint, large, np.full((SIDE, SIDE), 0.5), "a mask holds zeros and ones"),
+    ):
+        for method in (lambda: model.solve(batch, FEW, known=mask), lambda: model.encode(batch, mask)):  # noqa: B023
+            with pytest.raises(ValueError, match=says):
+                method()
+
+
+def test_options_that_a_task_cannot_have(every_task, reconstruct, superres, large):
+    denoise = GenerativeEncoder.from_preset("tiny", "denoise", every_task)
+    for model in (denoise, reconstruct):
+        with pytest.raises(ValueError, match=f"task {model.task.name} has no noise-free partial measurement"):
+            model.solve(large, AGREEING)
+        with pytest.raises(ValueError, match="has no noise-free partial measurement"):
+            model.check(AGREEING)
+        model.check(PIXELS)  # the identity is linear
+    superres.check(dataclasses.replace(PIXELS, consistent=True))
+    unknown = GenerativeEncoder(lambda z: z, lambda x: x, 3, Task("mine", GaussianBlur(1.0), measure=None))
+    with pytest.raises(ValueError, match=r"task mine has no linear measurement: pixel_weight \(beta\) must be 0"):
+        unknown.solve(large, PIXELS)
+    unknown.check(SolveOptions())
+
+
+def test_a_code_has_no_pixels(reconstruct, large):
+    code = reconstruct.encode(large)
+    for options in (PIXELS, AGREEING, SolveOptions(steps=1, code_weight=0.0, pixel_weight=1.0)):
+        with pytest.raises(ValueError, match="a code alone has no pixels to compare with"):
+            reconstruct.solve_code(code, options)
 
 
 def test_refusals(superres, tiny, small):

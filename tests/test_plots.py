@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gekeras import images, plots
 
@@ -92,6 +93,55 @@ def test_curves(tmp_path):
         plots.curves(tmp_path / "d.png", {"a": ([0, 1], [2])}, "x", "y")
     with pytest.raises(ValueError, match="empty"):
         plots.curves(tmp_path / "d.png", {}, "x", "y")
+
+
+# ------------------------------------------------------------------------------------------------------ animation
+
+
+def frames_of(path):
+    """The frames of a GIF as uint8, and how many milliseconds each is shown."""
+    with Image.open(path) as film:
+        found = []
+        for k in range(film.n_frames):
+            film.seek(k)
+            found.append((np.array(film.convert("RGB")), film.info["duration"]))
+    return [pixels for pixels, _ in found], [duration for _, duration in found]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_animation_holds_its_frames(tmp_path, channels):
+    frames = [np.full((4, 6, channels), level, np.float32) for level in (-1, -0.2, 0.6, 1)]
+    frames[2][1, 2] = -1
+    plots.animation(tmp_path / "a.gif", frames, seconds=2, side=60)
+    found, durations = frames_of(tmp_path / "a.gif")
+    assert len(found) == 4 and durations == [500, 500, 500, 1000]
+    for pixels, frame in zip(found, frames):
+        large = images.to_uint8(frame).repeat(10, axis=0).repeat(10, axis=1)
+        assert (pixels == np.broadcast_to(large, pixels.shape)).all()
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.info["loop"] == 0  # for ever
+
+
+def test_one_frame_and_a_picture_larger_than_the_side(tmp_path):
+    plots.animation(tmp_path / "a.GIF", [np.zeros((30, 50, 3))], side=20)
+    found, _ = frames_of(tmp_path / "a.GIF")
+    assert len(found) == 1 and found[0].shape == (30, 50, 3)
+
+
+def test_animation_refuses(tmp_path):
+    frame = np.zeros((4, 4, 3))
+    for frames in ([], [frame, frame[:2]]):
+        with pytest.raises(ValueError, match="at least one frame, and frames of one shape"):
+            plots.animation(tmp_path / "a.gif", frames)
+    for path, says in (
+        (tmp_path / "a.mp4", "an animation is written as .gif"),
+        (tmp_path / "no" / "a.gif", "does not exist"),
+    ):
+        with pytest.raises(images.ImageError, match=says):
+            plots.animation(path, [frame])
+        with pytest.raises(images.ImageError, match=says):
+            plots.check_animation_path(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def loaded_after(code, names):

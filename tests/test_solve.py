@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from gekeras.config import SolveOptions
 from gekeras.operators import Compose, Downsample, Upsample
-from gekeras.solve import Solver, starts
-from gekeras.solve.objective import identity, make_objective
+from gekeras.solve import Solver, Target, starts
+from gekeras.solve.objective import Weights, identity, make_objective
 from gekeras.solve.optimizers import RAMPS, adam_init, adam_update
 from gekeras.solve.priors import PRIORS
 
@@ -41,8 +41,22 @@ def encoder(image):
 
 
 def codes(count):
-    truth = np.random.default_rng(7).normal(size=(count, LATENT)).astype(np.float32)
-    return encoder(curved_generator(tf.constant(truth))).numpy()
+    return encoder(truths(count)).numpy()
+
+
+def truths(count):
+    """Pictures that the generator can make."""
+    latent = np.random.default_rng(7).normal(size=(count, LATENT)).astype(np.float32)
+    return curved_generator(tf.constant(latent)).numpy()
+
+
+def masks(count):
+    """Two thirds of the pixels known, others in each picture."""
+    return (np.random.default_rng(8).random((count, SIDE, SIDE, 1)) < 2 / 3).astype(np.float32)
+
+
+def weights(code=1.0, pixel=0.0, prior=0.01, dtype=tf.float32):
+    return Weights(*(tf.constant(weight, dtype) for weight in (code, pixel, prior)))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +64,8 @@ def solver():
     return Solver(curved_generator, encoder)
 
 
-def solve(solver, code, callback=None, chunk=0, **changes):
-    return solver.solve(code, LATENT, dataclasses.replace(OPTIONS, **changes), callback=callback, chunk=chunk)
+def solve(solver, target, callback=None, chunk=0, **changes):
+    return solver.solve(target, LATENT, dataclasses.replace(OPTIONS, **changes), callback=callback, chunk=chunk)
 
 
 # --------------------------------------------------------------------------------------------------- the answer
@@ -92,26 +106,103 @@ def test_pictures_can_be_the_code():
         np.testing.assert_allclose(pictures.latent, vectors.latent, atol=1e-4)
 
 
+REDUCE = Compose(Downsample(2), Upsample(2))
+
+
+def refuse(image):
+    raise AssertionError("the encoder was called")
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_pixels_alone_give_the_least_squares_solution(count):
+    """alpha = 0, beta = 1, G linear: z* = (B^T B + lambda I)^-1 B^T y with B = A G, and E is not even called."""
+    weight, measure = 0.1, Downsample(2)
+    y = RNG.normal(size=(3, 2, 2, 1)).astype(np.float32)
+    reduced = measure(linear_generator(tf.eye(LATENT))).numpy().reshape(LATENT, -1)
+    expected = np.linalg.solve(reduced @ reduced.T + weight * np.eye(LATENT), reduced @ y.reshape(3, -1).T).T
+    options = SolveOptions(
+        steps=500, learning_rate=0.1, ramp="cosine", weight=weight, code_weight=0.0, pixel_weight=1.0, starts=count
+    )
+    solution = Solver(linear_generator, refuse, identity, measure, ramp="cosine").solve(
+        Target(measurement=y), LATENT, options
+    )
+    np.testing.assert_allclose(solution.latent, expected, atol=5e-3)
+
+
+def test_both_terms_together_give_the_least_squares_solution_of_both():
+    """alpha ||z G - m||^2 + beta ||z G D - y||^2 with a mask on G: one stacked system for each picture."""
+    alpha, beta, weight, known = 0.5, 2.0, 0.1, masks(3)
+    measured, y = RNG.normal(size=(3, SIDE * SIDE)).astype(np.float32), RNG.normal(size=(3, 2, 2, 1)).astype(np.float32)
+    options = SolveOptions(steps=500, learning_rate=0.1, ramp="cosine", weight=weight, code_weight=alpha, pixel_weight=beta)
+    solver = Solver(linear_generator, flat, identity, Downsample(2), ramp="cosine")
+    solution = solver.solve(Target(measured, y, known), LATENT, options)
+    for i in range(3):
+        image = (MIX.reshape(LATENT, SIDE, SIDE, 1) * known[i]).astype(np.float32)
+        reduced = Downsample(2)(tf.constant(image)).numpy().reshape(LATENT, -1)
+        image = image.reshape(LATENT, -1)
+        system = alpha * image @ image.T + beta * reduced @ reduced.T + weight * np.eye(LATENT)
+        expected = np.linalg.solve(system, alpha * image @ measured[i] + beta * reduced @ y[i].ravel())
+        np.testing.assert_allclose(solution.latent[i], expected, atol=5e-3)
+
+
+def test_a_code_may_be_a_target_or_not(solver):
+    one, other = solve(solver, codes(2)), solve(solver, Target(codes(2)))
+    for a, b in zip(one[:5], other[:5]):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="nothing to match: the target has neither a code nor a measurement"):
+        solve(solver, Target(known=masks(2)))
+
+
 @pytest.mark.parametrize("prior", PRIORS)
-def test_gradient_by_finite_differences(prior):
-    objective = make_objective(curved_generator, encoder, Compose(Downsample(2), Upsample(2)), PRIORS[prior])
+@pytest.mark.parametrize("sides", ["code", "measurement", "code and measurement", "code, measurement and known"])
+def test_gradient_by_finite_differences(prior, sides):
+    objective = make_objective(curved_generator, encoder, REDUCE, PRIORS[prior], Downsample(2))
     latent = tf.constant(RNG.normal(size=(3, LATENT)))
-    code, weight = tf.constant(RNG.normal(size=(3, 5))), tf.constant(0.3, tf.float64)
+    parts = {"code": RNG.normal(size=(3, 5)), "measurement": RNG.normal(size=(3, 2, 2, 1)), "known": masks(3)}
+    target = Target(**{name: tf.constant(part, tf.float64) for name, part in parts.items() if name in sides})
+    factors = weights(0.7, 1.3, 0.3, tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(latent)
-        loss = objective(latent, code, weight)
+        loss = objective(latent, target, factors)
     gradient = tape.gradient(loss, latent).numpy()
     assert loss.dtype == tf.float64 and loss.shape == (3,)
     step = 1e-6
     for k, direction in enumerate(np.eye(LATENT) * step):
-        slope = (objective(latent + direction, code, weight) - objective(latent - direction, code, weight)) / (2 * step)
-        np.testing.assert_allclose(gradient[:, k], slope, rtol=1e-6, atol=1e-8)
+        above, below = (objective(latent + sign * direction, target, factors) for sign in (1, -1))
+        np.testing.assert_allclose(gradient[:, k], (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_the_objective_by_hand():
+    """alpha ||E(S(k G(z))) - m||^2 + beta ||A (k G(z)) - y||^2 + lambda ||z||^2, and each part of it alone."""
+    latent, code = (RNG.normal(size=shape) for shape in ((2, LATENT), (2, SIDE * SIDE)))
+    y, known = RNG.normal(size=(2, 2, 2, 1)), masks(2).astype(np.float64)
+    objective = make_objective(linear_generator, flat, REDUCE, PRIORS["l2"], Downsample(2))
+
+    def found(**parts):
+        target = Target(**{name: tf.constant(part) for name, part in parts.items()})
+        return objective(tf.constant(latent), target, weights(0.7, 1.3, 0.5, tf.float64))
+
+    def terms(image):
+        reduced = image.reshape(2, 2, 2, 2, 2, 1).mean((2, 4))
+        enlarged = reduced.repeat(2, 1).repeat(2, 2).reshape(2, -1)
+        return 0.7 * np.square(enlarged - code).sum(1), 1.3 * np.square(reduced - y).sum((1, 2, 3))
+
+    image = (latent @ MIX).reshape(2, SIDE, SIDE, 1)
+    prior = 0.5 * np.square(latent).sum(1)
+    in_code, in_pixels = terms(image)
+    np.testing.assert_allclose(found(code=code), in_code + prior)
+    np.testing.assert_allclose(found(measurement=y), in_pixels + prior)
+    np.testing.assert_allclose(found(code=code, measurement=y), in_code + in_pixels + prior)
+    in_code, in_pixels = terms(image * known)
+    np.testing.assert_allclose(found(code=code, known=known), in_code + prior)
+    np.testing.assert_allclose(found(measurement=y, known=known), in_pixels + prior)
+    np.testing.assert_allclose(found(code=code, measurement=y, known=known), in_code + in_pixels + prior)
+
+
+def test_the_paper_s_objective_is_the_default():
     objective = make_objective(linear_generator, flat, identity, PRIORS["l2"])
     latent, code = (RNG.normal(size=shape) for shape in ((2, LATENT), (2, SIDE * SIDE)))
-    found = objective(tf.constant(latent), tf.constant(code), tf.constant(0.5, tf.float64))
+    found = objective(tf.constant(latent), Target(tf.constant(code)), weights(prior=0.5, dtype=tf.float64))
     np.testing.assert_allclose(found, np.square(latent @ MIX - code).sum(1) + 0.5 * np.square(latent).sum(1))
 
 
@@ -158,6 +249,40 @@ def test_a_picture_in_a_batch_is_solved_as_alone(solver):
         assert alone.steps[0] == together.steps[i]
 
 
+@pytest.mark.parametrize("alpha, beta", [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)])
+def test_a_masked_picture_in_a_batch_is_solved_as_alone(alpha, beta):
+    """Each with its own mask, from the first draw on."""
+    solver, known = Solver(curved_generator, encoder), masks(4)
+    y = truths(4) * known
+    target = Target(encoder(y) if alpha else None, y if beta else None, known)
+    how = {"code_weight": alpha, "pixel_weight": beta, "starts": 20, "tolerance": 0.02, "patience": 5, "steps": 60}
+    together, begin = solve(solver, target, **how), solve(solver, target, **{**how, "steps": 0})
+    assert len(np.unique(begin.latent, axis=0)) > 1
+    for i in range(4):
+        part = Target(*(None if part is None else part[i : i + 1] for part in target))
+        np.testing.assert_array_equal(solve(solver, part, **{**how, "steps": 0}).latent[0], begin.latent[i])
+        alone = solve(solver, part, **how)
+        np.testing.assert_allclose(alone.latent[0], together.latent[i], atol=1e-4)
+        np.testing.assert_allclose(alone.image[0], together.image[i], atol=1e-4)
+        assert alone.loss[0] == pytest.approx(together.loss[i], rel=1e-3, abs=1e-6)
+        assert alone.steps[0] == together.steps[i]
+
+
+def test_a_mask_of_ones_changes_nothing(solver):
+    for options in ({"starts": 1}, {"starts": 16}):
+        one = solve(solver, codes(2), **options)
+        other = solve(solver, Target(codes(2), known=np.ones((2, SIDE, SIDE, 1))), **options)
+        np.testing.assert_allclose(one.latent, other.latent, atol=1e-5)
+
+
+def test_what_is_missing_does_not_count(solver):
+    """Two pictures that agree where pixels are known are one target."""
+    known, other = masks(3), np.random.default_rng(9).normal(size=(3, SIDE, SIDE, 1)).astype(np.float32)
+    targets = [Target(encoder(x * known), x * known, known) for x in (truths(3), np.where(known == 1, truths(3), other))]
+    one, same = (solve(solver, target, pixel_weight=1.0, starts=8) for target in targets)
+    np.testing.assert_array_equal(one.latent, same.latent)
+
+
 def test_the_seed_decides_the_start(solver):
     code = codes(2)
     one, same, other = (solve(solver, code, seed=seed) for seed in (1, 1, 2))
@@ -184,7 +309,7 @@ def test_one_step_is_adam_s(solver):
     np.testing.assert_allclose(np.abs(moved), 0.1, rtol=1e-3)
     with tf.GradientTape() as tape:
         tape.watch(start)
-        loss = solver.objective(start, codes(1), 0.01)
+        loss = solver.objective(start, Target(codes(1)), weights())
     np.testing.assert_array_equal(np.sign(moved), -np.sign(tape.gradient(loss, start)))
     np.testing.assert_allclose(one.history[0], loss, rtol=1e-5)
 
@@ -195,7 +320,7 @@ def test_the_best_iterate_is_kept(solver):
     assert solution.history.shape == (11, 4) and np.isfinite(solution.history).all()
     np.testing.assert_array_equal(solution.loss, solution.history.min(axis=0))
     assert (solution.history[-1] > solution.loss).any()
-    again = solver.objective(tf.constant(solution.latent), codes(4), 0.01)
+    again = solver.objective(tf.constant(solution.latent), Target(codes(4)), weights())
     np.testing.assert_allclose(again, solution.loss, rtol=1e-4)
 
 
@@ -228,6 +353,26 @@ def test_screening_picks_the_nearest(solver, count):
     distance = np.square(encoder(curved_generator(candidates)).numpy()[None] - code[:, None]).sum(-1)
     np.testing.assert_array_equal(solution.latent, candidates.numpy()[distance.argmin(1)])
     np.testing.assert_allclose(solution.loss, distance.min(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("alpha, beta", [(0.0, 1.0), (0.3, 2.0)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_screening_weighs_codes_pixels_and_masks(alpha, beta, masked):
+    """The objective itself, without its prior, of every candidate; 70 are more than one chunk."""
+    solver = Solver(curved_generator, encoder, REDUCE, Downsample(2))
+    known = masks(5) if masked else np.ones((5, SIDE, SIDE, 1), np.float32)
+    y = truths(5) * known
+    target = Target(encoder(REDUCE(y)) if alpha else None, Downsample(2)(tf.constant(y)), known if masked else None)
+    found = solve(solver, target, steps=0, starts=70, weight=0.0, code_weight=alpha, pixel_weight=beta)
+    candidates = starts.draw(OPTIONS.seed, 70, LATENT)
+    images = curved_generator(candidates).numpy()
+    for i in range(5):
+        seen = tf.constant(images * known[i])
+        distance = beta * np.square(Downsample(2)(seen) - target.measurement[i]).sum((1, 2, 3))
+        if alpha:
+            distance += alpha * np.square(encoder(REDUCE(seen)) - target.code[i]).sum(1)
+        np.testing.assert_array_equal(found.latent[i], candidates.numpy()[distance.argmin()])
+        assert found.loss[i] == pytest.approx(distance.min(), rel=1e-4)
 
 
 def test_more_starts_begin_no_worse(solver):
@@ -277,14 +422,28 @@ def test_without_tolerance_all_steps_are_taken(solver):
 @pytest.mark.parametrize("chunk", [1, 7, 30, 100])
 def test_chunks_change_nothing(solver, chunk):
     code, told = codes(3), []
+
+    def tell(step, loss, latent):
+        told.append((step, loss.copy(), latent.copy()))
+
     whole = solve(solver, code, tolerance=0.01, patience=4)
-    parts = solve(solver, code, lambda step, loss: told.append((step, loss.copy())), chunk, tolerance=0.01, patience=4)
+    parts = solve(solver, code, tell, chunk, tolerance=0.01, patience=4)
     for one, other in zip(whole[:5], parts[:5]):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-    steps = [step for step, _ in told]
+    step, loss, latent = told.pop(0)  # before the first step: the start, not compared with anything yet
+    assert step == 0 and loss.tolist() == [np.inf] * 3
+    np.testing.assert_array_equal(latent, np.repeat(starts.draw(OPTIONS.seed, 1, LATENT), 3, axis=0))
+    steps = [step for step, _, _ in told]
     assert steps[:-1] == [chunk * (k + 1) for k in range(len(steps) - 1)] and steps[-1] <= OPTIONS.steps
-    for step, loss in told:
+    for step, loss, latent in told:
         np.testing.assert_allclose(loss, whole.history[:step].min(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(solver.objective(tf.constant(latent), Target(code), weights()), loss, rtol=1e-4)
+
+
+def test_no_steps_are_told_once(solver):
+    told = []
+    solve(solver, codes(2), lambda step, *_: told.append(step), 5, steps=0)
+    assert told == [0]
 
 
 def test_other_numbers_compile_nothing_anew():
@@ -293,6 +452,7 @@ def test_other_numbers_compile_nothing_anew():
     assert solver.advance.experimental_get_tracing_count() == 1
     for changes in ({"steps": 7}, {"learning_rate": 0.3}, {"weight": 1.0}, {"seed": 9}, {"tolerance": 0.1, "patience": 3}):
         solve(solver, code, **changes)
+    solve(solver, code, code_weight=0.5)
     solve(solver, code, lambda *_: None, 4)
     assert solver.advance.experimental_get_tracing_count() == 1
     assert solver.finish.experimental_get_tracing_count() == 1

@@ -59,7 +59,14 @@ def score_table(task: str, scores: dict) -> str:
     options = scores["options"]
     rows = [{"method": name, **row} for name, row in scores["methods"].items()]
     how = "{steps} steps, best of {starts} starts, {ramp} ramp, lambda {weight:g}".format(**options)
-    return f"\n### {task}\n\n{scores['data']}; GE and invertGAN: {how}.\n\n{evaluate.to_markdown(rows)}"
+    return f"\n### {task}\n\n{scores['data']}; GE, invertGAN and CSGM: {how}.\n\n{evaluate.to_markdown(rows)}"
+
+
+def describe(task: tuple[str, dict]) -> str:
+    """`deblur (sigma 2.0, size 13)`."""
+    name, parameters = task
+    values = ", ".join(f"{key} {value}" for key, value in parameters.items())
+    return f"{name} ({values})" if values else name
 
 
 def card(preset: presets.Preset) -> str:
@@ -69,6 +76,8 @@ def card(preset: presets.Preset) -> str:
         f"| autoencoder, {task} | {entry['images']:,} real ones and as many generated | squared error |"
         for task, entry in autoencoders.items()
     ]
+    if aegan := info.get("aegan"):
+        rows.append(f"| AEGAN (a baseline) | {aegan['images']:,} real ones | adversarial, squared error, KL |")
     ends = "; ".join(f"{task} {entry['curve'][-1][1]:.4f}" for task, entry in autoencoders.items())
     first = next(iter(autoencoders.values()))
     text = info["card"]
@@ -76,7 +85,7 @@ def card(preset: presets.Preset) -> str:
         **{k: info[k] for k in ("resolution", "channels", "latent_size", "code_size", "description", "data", "terms")},
         **{k: text.get(k, "") for k in ("training", "script", "plateau", "remarks", "limits")},
         name=preset.name,
-        tasks=", ".join(info["tasks"]),
+        tasks=", ".join(map(describe, info["tasks"].items())),
         width=first["options"]["width"],
         autoencoder_parameters=first["parameters"],
         generator_parameters=info["generator"]["parameters"],
@@ -88,10 +97,25 @@ def card(preset: presets.Preset) -> str:
     )
 
 
+def overview(info: dict, metric: str, form: str) -> str:
+    """One metric of all methods (rows) on all tasks (columns), methods in the order of their first task."""
+    scores = info.get("scores", {})
+    names = dict.fromkeys(name for task in scores.values() for name in task["methods"])
+    lines = [f"| {metric} | {' | '.join(scores)} |", "|---" * (len(scores) + 1) + "|"]
+    for name in names:
+        found = [task["methods"].get(name) for task in scores.values()]
+        lines.append(f"| {name} | {' | '.join(format(row[metric], form) if row else '' for row in found)} |")
+    return "\n".join(lines) + "\n"
+
+
 @click.command()
 @click.argument("folder")
-def main(folder):
+@click.option("--overview", "as_overview", is_flag=True, help="Print the scores of all tasks in two tables; write nothing.")
+def main(folder, as_overview):
     preset = presets.load(folder)
+    if as_overview:
+        click.echo(overview(preset.info, "mse", ".4f") + "\n" + overview(preset.info, "ssim", ".3f"), nl=False)
+        return
     curves = {
         task: tuple(zip(*entry["curve"])) for task, entry in preset.info["autoencoders"].items() if len(entry["curve"]) > 1
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +218,13 @@ def correction(operator: Operator, residual: tf.Tensor, iterations: int = 50) ->
 
 def positive(name: str, value: float) -> float:
     """A number above 0. Raises ValueError naming it otherwise."""
-    if not value > 0:
+    if not (isinstance(value, Real) and 0 < value < math.inf):
         raise ValueError(f"{name} must be above 0; received {value!r}")
     return float(value)
 
 
 def whole(name: str, value: int) -> int:
     """A whole number above 0. Raises ValueError naming it otherwise."""
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if isinstance(value, bool) or not (isinstance(value, Real) and 1 <= value < math.inf and int(value) == value):
         raise ValueError(f"{name} must be a whole number above 0; received {value!r}")
     return int(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Mask(Operator):
         known = known[..., None] if known.ndim == 2 else known
         if known.ndim not in (3, 4) or known.shape[-1] != 1 or not np.isin(known, (0, 1)).all():
             raise ValueError(f"a mask holds zeros and ones in [h, w, 1]; received shape {list(known.shape)}")
-        if not known.any():
+        if not known.any(axis=(-3, -2, -1)).all():
             raise ValueError("the mask covers everything: no pixel is known")
         self.known = known
 
@@ -57,14 +58,14 @@ class BlockMask(Operator):
     """
 
     def __init__(self, size: float = 0.5):
-        if not 0 < size < 1:
+        if not (isinstance(size, Real) and 0 < size < 1):
             raise ValueError(f"size must be above 0 and below 1; received {size!r}")
         self.size = float(size)
 
     def known(self, shape, seed=None) -> tf.Tensor:
         """The masks `[n, h, w, 1]` of a batch of that `shape` `[n, h, w, c]`, a function of the seed."""
         count, height, width = shape[0], int(shape[1]), int(shape[2])
-        side = max(1, round(self.size * min(height, width)))
+        side = max(1, min(round(self.size * min(height, width)), min(height, width) - 1))  # never all of the picture
         room = tf.constant([height - side + 1, width - side + 1], tf.float32)
         place = tf.floor(tf.random.stateless_uniform([count, 2], seed_of(seed)) * room)
         inside = [

@@ -100,7 +100,9 @@ def deblur(resolution: int = 128, sigma: float | None = None, size: int | None =
 def superres(resolution: int = 128, factor: int = 4, kernel: str = "box") -> Task:
     """The picture at 1/factor, enlarged again; S does the same to G(z), so both sides of E are alike."""
     down, up = Downsample(factor, kernel), Upsample(factor)
-    return Task("superres", down, up, Compose(down, up), down, factor, {"factor": factor, "kernel": kernel})
+    if resolution % down.factor:
+        raise ValueError(f"factor must divide the pictures' side, {resolution}; received {factor!r}")
+    return Task("superres", down, up, Compose(down, up), down, down.factor, down.get_config())
 
 
 TASKS = {"reconstruct": reconstruct, "denoise": denoise, "inpaint": inpaint, "deblur": deblur, "superres": superres}
@@ -115,7 +117,7 @@ def custom(name: str, operator: Operator, parameters: dict[str, Any], resolution
     """
     shape = (1, resolution, resolution, channels)
     found = tuple(operator(tf.zeros(shape), tf.constant([0, 0])).shape)
-    linear = operator if operator.linear else None
+    linear = operator if operator.linear else Identity() if isinstance(operator, BlockMask) else None
     if found == shape:
         return Task(name, operator, measure=linear, parameters=parameters)
     if linear is None:
@@ -138,7 +140,9 @@ def make_task(name: str, resolution: int = 128, channels: int = 3, **parameters:
         ValueError: unknown task or parameter, listing the known ones.
     """
     if "operator" in parameters:
-        return custom(name, load(parameters["operator"]), parameters, resolution, channels)
+        if unknown := sorted(set(parameters) - {"operator"}):
+            raise ValueError(f"an operator of one's own takes no {', '.join(unknown)}; name an object that holds them")
+        return custom(name, load(str(parameters["operator"])), parameters, resolution, channels)
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; tasks are {', '.join(TASKS)}")
     known = list(inspect.signature(TASKS[name]).parameters)[1:]

@@ -88,7 +88,8 @@ class Solver:
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
-        self.compare = tf.function(lambda x: (encoder(forward(x)), measure(x)), reduce_retracing=True)
+        compare = (lambda x: encoder(forward(x)), measure)
+        self.compare = [tf.function(part, reduce_retracing=True) for part in compare]
         self.advance = tf.function(self._advance, reduce_retracing=True)
         self.finish = tf.function(self._finish, reduce_retracing=True)
 

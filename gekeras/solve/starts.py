@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ from .objective import Target, masked
 
 CHUNK = 64  # candidates at once: bounds the memory
 
-Compare = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Compare = Sequence[Callable[[tf.Tensor], tf.Tensor]]
 
 
 def draw(seed: int, count: int, latent_size: int) -> tf.Tensor:
@@ -30,7 +30,7 @@ def nearest(compare: Compare, images: tf.Tensor, target: Target, weights: tuple[
     cost one pass of G a candidate, not n; only E and A are repeated where each image has a mask of its own.
 
     Args:
-        compare: image -> (E(S(x)) `[k, ...]`, A x `[k, ...]`).
+        compare: image -> E(S(x)) `[k, ...]`, and image -> A x `[k, ...]`; that of a target's missing side is not called.
         images: of the candidates, `[count, h, w, c]`.
         target: of n images.
         weights: alpha, beta.
@@ -49,11 +49,11 @@ def nearest(compare: Compare, images: tf.Tensor, target: Target, weights: tuple[
 
 def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
     """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
-    parts = [compare(masked(images[i : i + chunk], target.known)) for i in range(0, images.shape[0], chunk)]
+    parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
-    for wanted, weight, found in zip((target.code, target.measurement), weights, zip(*parts)):
+    for wanted, weight, function in zip((target.code, target.measurement), weights, compare):
         if wanted is not None:
-            total += weight * _pairwise(_flat(wanted), _flat(tf.concat(found, axis=0)))
+            total += weight * _pairwise(_flat(wanted), _flat(tf.concat([function(part) for part in parts], axis=0)))
     return total
 
 

@@ -1,0 +1,54 @@
+"""What limits GE on a task: the solve, the encoder, or the generator.
+
+Each row removes one limit: more steps; then a code as if nothing had happened to the picture; then no code at all, G(z)
+against the clean picture's own pixels. What remains in the last row is the generator's (and the search's) alone.
+
+    python benchmarks/limits.py --task denoise --data pictures/ --count 16
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+import numpy as np
+
+from gekeras import GenerativeEncoder, Solver, data, images, metrics, presets
+from gekeras.operators import make_task
+from gekeras.solve import Target
+
+
+def rows(model: GenerativeEncoder, truth: np.ndarray, steps: int):
+    """name -> pictures `[n, h, w, c]`."""
+    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(truth, (0, 0)))
+    fast = model.options()
+    long = dataclasses.replace(fast, steps=steps)
+    yield "ConvAE, DC(E(observation))", model.decode(model.encode(y, known))
+    yield f"GE, {fast.steps} steps", model.solve(y, fast, known=known).image
+    yield f"GE, {steps} steps", model.solve(y, long, known=known).image
+    clean = GenerativeEncoder(model.generator, model.encoder, model.latent_size, make_task("reconstruct"), model.decoder)
+    yield f"the clean picture's code, S the identity, {steps} steps", clean.solve(truth, long).image
+    pixels = dataclasses.replace(long, code_weight=0.0, pixel_weight=1.0)
+    solver, target = Solver(model.generator, prior=fast.prior, ramp=fast.ramp), Target(measurement=truth)
+    yield f"G against the clean pixels, {steps} steps", solver.solve(target, model.latent_size, pixels).image
+
+
+@click.command()
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
+@click.option("--task", "tasks", multiple=True, default=("superres",), show_default=True)
+@click.option("--data", "folder", required=True)
+@click.option("--count", default=16, show_default=True, help="The last so many pictures are used.")
+@click.option("--steps", default=600, show_default=True, help="Of the long solves.")
+def main(preset, tasks, folder, count, steps):
+    loaded = presets.load(preset)
+    items = data.entries(folder)[-count:]
+    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    click.echo(f"preset {loaded.name}, N {len(items)}\n\n| task | what | MSE | SSIM |\n|---|---|---|---|")
+    for task in tasks:
+        for name, pictures in rows(GenerativeEncoder.from_preset(loaded, task), truth, steps):
+            found = metrics.scores(np.clip(pictures, -1, 1), truth)
+            click.echo(f"| {task} | {name} | {found['mse'].mean():.4f} | {found['ssim'].mean():.3f} |")
+
+
+if __name__ == "__main__":
+    main()
