@@ -72,7 +72,10 @@ def evaluate(
             continue
         truth = images.from_uint8(source.take(index))
         measurement, known = model.task.sample(tf.constant(truth), tf.constant([options.seed, begin]))
-        measurement, known = as_file(measurement.numpy()), None if known is None else known.numpy()
+        measurement = as_file(measurement.numpy())
+        if known is not None:
+            known = known.numpy()
+            measurement *= known  # mid grey is between two levels of 8 bits
         for run in wanted:
             fresh = []
             for name, restored in run(measurement, known).items():

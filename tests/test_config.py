@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gekeras import config
-from gekeras.config import AutoencoderOptions, GANOptions, SolveOptions, Stage
+from gekeras.config import AEGANOptions, AutoencoderOptions, GANOptions, SolveOptions, Stage
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,9 @@ from gekeras.config import AutoencoderOptions, GANOptions, SolveOptions, Stage
     [
         SolveOptions(),
         SolveOptions(steps=3, learning_rate=0.5, ramp="cosine", prior="sphere", starts=4, tolerance=0.1, seed=9),
+        SolveOptions(code_weight=0.0, pixel_weight=2.5, consistent=True),
         AutoencoderOptions(width=8, mirror=False),
+        AEGANOptions(width=8, kl_weight=0.0, r1_every=4),
         GANOptions(),
         GANOptions(resolution=16, stages=(Stage(8, 0, 10), Stage(16, 5, 5)), loss="nonsaturating"),
     ],
@@ -30,6 +32,9 @@ def test_json_round_trip(options):
         ({"learning_rate": 0}, "learning_rate must be above 0; received 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0; received nan"),
         ({"weight": -0.1}, "weight .* 0 or more; received -0.1"),
+        ({"code_weight": -1.0}, r"code_weight \(alpha\) must be 0 or more; received -1.0"),
+        ({"pixel_weight": float("nan")}, r"pixel_weight \(beta\) must be 0 or more; received nan"),
+        ({"code_weight": 0.0}, r"code_weight and pixel_weight must not both be 0; received \(0.0, 0.0\)"),
         ({"starts": 0}, "starts must be 1 or more; received 0"),
         ({"tolerance": -1}, "tolerance must be 0 or more"),
         ({"patience": 0}, "patience must be 1 or more"),
@@ -53,6 +58,8 @@ def test_the_paper_s_values():
     """Sections 3.1 and 4.4; Karras et al. 2018, appendix A.1."""
     paper = config.FIDELITIES["paper"]
     assert (paper.steps, paper.learning_rate, paper.prior, paper.starts, paper.ramp) == (1400, 0.1, "l2", 1, "none")
+    for options in config.FIDELITIES.values():
+        assert (options.code_weight, options.pixel_weight, options.consistent) == (1, 0, False)  # equation (3)
     assert (AutoencoderOptions().width, AutoencoderOptions().code_size) == (32, 256)
     gan = GANOptions()
     assert (gan.learning_rate, gan.beta_1, gan.beta_2, gan.average_decay) == (0.001, 0.0, 0.99, 0.999)

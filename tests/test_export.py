@@ -114,7 +114,7 @@ def test_the_record(tiny, gan_run, autoencoder_runs):
     info = json.loads((tiny.folder / "preset.json").read_text())
     assert info == tiny.info
     assert (info["resolution"], info["channels"], info["latent_size"], info["code_size"]) == (SIDE, 3, 16, 16)
-    assert info["tasks"] == {"superres": {"factor": 4}, "reconstruct": {}} and info["range"] == [-1, 1]
+    assert info["tasks"] == {"superres": {"factor": 4, "kernel": "box"}, "reconstruct": {}} and info["range"] == [-1, 1]
     live = gan.generator_of(gan.networks_of(gan_run)[0])
     assert info["generator"]["parameters"] == live.count_params()
     assert config.from_dict(config.GANOptions, info["generator"]["options"]) == GAN

@@ -770,3 +770,11 @@ def test_bicubic_is_the_usual_one(rng):
     for small, large in zip(x, operators.bicubic(tf.constant(x), 4).numpy()):
         expected = Image.fromarray(small[..., 0]).resize((24, 20), Image.Resampling.BICUBIC)
         np.testing.assert_allclose(large[..., 0], expected, atol=1e-5)
+
+
+def test_what_no_picture_explains_is_left_alone(rng):
+    """A residual under the mask, where A sees nothing, neither moves the picture nor spoils what is around it."""
+    known = rng.random((6, 5)) > 0.5
+    residual = rng.normal(size=(2, 6, 5, 3)).astype(np.float32)
+    found = operators.correction(operators.Mask(known), tf.constant(residual)).numpy()
+    np.testing.assert_allclose(found, residual * known[..., None], atol=1e-6)

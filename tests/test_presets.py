@@ -79,7 +79,7 @@ def test_a_damaged_record(places):
 
 
 def test_a_task_it_was_not_trained_for(tiny):
-    assert tiny.task_parameters("superres") == {"factor": 4}
+    assert tiny.task_parameters("superres") == {"factor": 4, "kernel": "box"}
     with pytest.raises(presets.PresetError, match="preset 'tiny' has no task 'denoise'; it has superres, reconstruct"):
         tiny.task_parameters("denoise")
 

@@ -191,29 +191,33 @@ def ratio(a: tf.Tensor, b: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 def correction(operator: Operator, residual: tf.Tensor, iterations: int = 50) -> tf.Tensor:
-    """A^+ r for a linear A, as A^T (A A^T + ridge I)^-1 r by conjugate gradients.
+    """A^+ r for a linear A: argmin_x ||A x - r||^2 + ridge ||x||^2 by conjugate gradients from x = 0 (CGLS, Bjorck 1996).
 
     For a mask or a box average A A^T is a multiple of the identity on what it keeps, and one iteration is exact. A blur has
     all but lost the fine detail: there `operator.ridge`, relative to A A^T's mean gain, keeps rounding from blowing up.
 
     Args:
         operator: A, linear.
-        residual: r = y - A x, `[n, ...]`.
+        residual: r = y - A x, `[n, ...]`; what of it no picture can explain is left.
         iterations: of conjugate gradients.
 
     Returns:
         An array like x: adding it to x makes A x equal y, as far as A and its ridge let it.
     """
-    lifted = operator.adjoint(residual)
-    ridge = operator.ridge * ratio(dot(lifted, lifted), dot(residual, residual), like=residual)
-    solution, left, direction, power = tf.zeros_like(residual), residual, residual, dot(residual, residual)
+    gradient = operator.adjoint(residual)
+    power, ridge = dot(gradient, gradient), 0.0
+    if operator.ridge:
+        ridge = operator.ridge * ratio(power, dot(residual, residual), like=gradient)
+    solution, direction = tf.zeros_like(gradient), gradient
     for _ in range(iterations):
-        image = operator(operator.adjoint(direction)) + ridge * direction
-        step = ratio(power, dot(direction, image), like=residual)
-        solution, left = solution + step * direction, left - step * image
-        before, power = power, dot(left, left)
-        direction = left + ratio(power, before, like=residual) * direction
-    return operator.adjoint(solution)
+        image = operator(direction)
+        step = ratio(power, dot(image, image) + dot(ridge * direction, direction), like=gradient)
+        solution += step * direction
+        residual -= tf.reshape(step, [-1] + [1] * (len(residual.shape) - 1)) * image
+        gradient = operator.adjoint(residual) - ridge * solution
+        before, power = power, dot(gradient, gradient)
+        direction = gradient + ratio(power, before, like=gradient) * direction
+    return solution
 
 
 def positive(name: str, value: float) -> float:
