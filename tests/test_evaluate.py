@@ -162,7 +162,7 @@ def test_the_methods_for_blurs():
     found = by_name(model, y)
     kernel = GaussianBlur(1.0, 5).kernel
     np.testing.assert_array_equal(found["Wiener"], baselines.wiener(y, kernel))
-    np.testing.assert_array_equal(found["Richardson-Lucy"], baselines.richardson_lucy(y, kernel))
+    np.testing.assert_array_equal(found["Richardson-Lucy"], baselines.richardson_lucy(y, kernel, iterations=300))
     blurred = by_code(lambda x: tf.reshape(GaussianBlur(1.0, 5)(x), (-1, 192)), flat(y))
     np.testing.assert_allclose(found["CSGM"], blurred, atol=1e-4)
     np.testing.assert_allclose(found["GE consistent"], consistent(model.task, found["GE"], y), atol=1e-6)
@@ -213,7 +213,10 @@ def test_every_picture_is_scored_with_every_method(source, tmp_path, task):
     assert len(rows) == 5 * len(names) and {row["image"] for row in rows} == {"0", "1", "2", "3", "4"}
     truth = images.from_uint8(PHOTOS)
     y, known = model.task.sample(tf.constant(truth), tf.constant([OPTIONS.seed, 0]))
-    y, known = evaluate.as_file(y.numpy()), None if known is None else known.numpy()
+    y = evaluate.as_file(y.numpy())
+    if known is not None:
+        known = known.numpy()
+        y = y * known  # what is missing stays 0, which no file of 8 bits holds
     for name, pictures in by_name(model, y, known).items():
         expected = metrics.scores(np.clip(pictures, -1, 1), truth)
         for metric in ("mse", "psnr", "ssim"):

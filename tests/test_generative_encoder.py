@@ -248,6 +248,30 @@ def test_a_consistent_picture_keeps_its_known_pixels(inpaint, large, known):
     np.testing.assert_allclose(agreeing.image * (1 - known), plain.image * (1 - known), atol=1e-5)
 
 
+def test_consistency_survives_a_file(superres, rng):
+    """Where a correction leaves [-1, 1] it is made again of what a file would hold; of each picture by itself."""
+    x = (
+        rng.uniform(-1, 1, (3, SIDE, SIDE, 3)).astype(np.float32)
+        * np.array([0.1, 1.0, 0.8], np.float32)[:, None, None, None]
+    )
+    y = superres.task.degrade(rng.uniform(-1, 1, x.shape).astype(np.float32)).numpy() * 2
+    together = consistent(superres.task, x, y)
+    np.testing.assert_allclose(superres.task.degrade(together), y, atol=1e-5)
+    np.testing.assert_allclose(superres.task.degrade(np.clip(together, -1, 1)), y, atol=1e-3)
+    for i in range(3):
+        alone = consistent(superres.task, x[i : i + 1], y[i : i + 1])
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-6)
+
+
+def test_what_is_missing_is_not_corrected(inpaint, large, known):
+    """A file holds missing pixels as 128 of 255, not as 0: nothing of it is in A's reach."""
+    filled = np.where(known == 1, large, np.float32(128 / 127.5 - 1))
+    x = large[::-1]
+    expected = np.where(known == 1, large, x)
+    np.testing.assert_allclose(consistent(inpaint.task, x, large * known, known), expected, atol=1e-5)
+    np.testing.assert_allclose(consistent(inpaint.task, x, filled, known), expected, atol=1e-5)
+
+
 def test_a_consistent_picture_is_the_nearest_one(superres, small, rng):
     """Any other picture with that measurement is farther from x: the change is flat in every block."""
     x = rng.uniform(-0.2, 0.2, (3, SIDE, SIDE, 3)).astype(np.float32)

@@ -93,6 +93,27 @@ def test_the_newest_version_is_loaded(tiny, tmp_path):
     assert list(part.signatures["serving_default"].structured_input_signature[1]) == ["code"]
 
 
+def test_which_parts_there_are(tiny, tmp_path):
+    assert tiny.has("generator") and tiny.has("encoder-superres") and tiny.has("decoder-reconstruct")
+    assert not tiny.has("encoder-denoise") and not tiny.has("aegan-encoder") and not tiny.has("encoder")
+    copy = presets.load(str(shutil.copytree(tiny.folder, tmp_path / "tiny")))
+    (copy.folder / "generator" / "1" / "saved_model.pb").unlink()
+    (copy.folder / "aegan-encoder" / "1").mkdir(parents=True)
+    assert not copy.has("generator") and not copy.has("aegan-encoder")
+
+
+def test_a_part_s_checksum_tells_it_from_others(tiny, tmp_path):
+    found = {name: tiny.part_checksum(name) for name in ("generator", "encoder-superres", "encoder-reconstruct")}
+    assert len(set(found.values())) == 3 and all(len(value) == 64 for value in found.values())
+    copy = presets.load(str(shutil.copytree(tiny.folder, tmp_path / "elsewhere")))
+    assert {name: copy.part_checksum(name) for name in found} == found  # wherever it lies, whatever else is beside it
+    copy.info["checksums"] = dict(reversed(copy.info["checksums"].items()))
+    copy.info["checksums"]["encoder-superres-large/1/saved_model.pb"] = "0" * 64
+    assert {name: copy.part_checksum(name) for name in found} == found
+    copy.info["checksums"]["encoder-superres/1/saved_model.pb"] = "0" * 64
+    assert [name for name in found if copy.part_checksum(name) != found[name]] == ["encoder-superres"]
+
+
 def test_parts_that_are_missing_or_damaged(tiny, tmp_path):
     copy = shutil.copytree(tiny.folder, tmp_path / "tiny")
     loaded = presets.load(str(copy))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
 from gekeras import config, data, images
+from gekeras.cli_train import _weights_of
 from gekeras.config import AutoencoderOptions, GANOptions, Stage
 from gekeras.operators import make_task
 from gekeras.training import autoencoder, checkpoints, gan
@@ -204,7 +205,7 @@ def noise_generator(latent):
 
 def train_autoencoder(options, folder, items, task="superres", **extra):
     sources = data.Source(items), data.Source(items[:4])
-    return autoencoder.train(options, make_task(task), *sources, noise_generator, 16, folder, quiet=True, **extra)
+    return autoencoder.train(options, make_task(task, SIDE), *sources, noise_generator, 16, folder, quiet=True, **extra)
 
 
 @pytest.fixture
@@ -255,22 +256,64 @@ def test_validation_is_the_mean_squared_error_of_the_restored(rng):
     assert autoencoder.validate(nets, task, x, chunk=2) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_run_starts_from_the_weights_of_another(tmp_path, photos, autoencoder_runs):
-    """With no step taken, the new run holds the other's networks and a fresh optimizer."""
-    options = dataclasses.replace(AUTOENCODER, images=8)
-    start = autoencoder_runs["superres"]
+def started(folder, photos, start):
+    """The networks in the first checkpoint of a run that takes no step."""
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 0)
-        train_autoencoder(options, tmp_path / "run", photos, start=start)
-    arrays, record = newest(tmp_path / "run")
-    others, _ = newest(start)
-    assert record["images"] == 0
-    for name, array in arrays.items():
-        if not name.startswith("optimizer"):
-            np.testing.assert_array_equal(array, others[name])
-    assert arrays["optimizer/0"] == 0 and others["optimizer/0"] == 8  # iterations
+        train_autoencoder(dataclasses.replace(AUTOENCODER, images=8), folder, photos, start=start)
+    arrays, record = newest(folder)
+    assert record["images"] == 0 and arrays["optimizer/0"] == 0  # iterations
+    return {name: array for name, array in arrays.items() if not name.startswith("optimizer")}
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path, photos, autoencoder_runs):
+    """With no step taken, the new run holds the other's networks and a fresh optimizer."""
+    others, _ = newest(autoencoder_runs["superres"])
+    assert others["optimizer/0"] == 8
+    for name, array in started(tmp_path / "run", photos, others).items():
+        np.testing.assert_array_equal(array, others[name])
+    start = {name: array for name, array in others.items() if not name.startswith("decoder")}
+    with pytest.raises(ValueError, match="checkpoint lacks decoder/"):
+        train_autoencoder(AUTOENCODER, tmp_path / "other", photos, start=start)
+
+
+def test_a_run_that_was_begun_goes_on_from_its_own_weights(tmp_path, photos, autoencoder_runs):
+    first, second = (newest(autoencoder_runs[task])[0] for task in ("superres", "reconstruct"))
+    before, after = (started(tmp_path / "run", photos, start) for start in (first, second))
+    for name, array in after.items():
+        np.testing.assert_array_equal(array, before[name])
+    assert any((array != second[name]).any() for name, array in after.items())
+
+
+def test_the_weights_of_a_run_or_of_a_preset(tiny, autoencoder_runs, tmp_path):
+    """A preset's are those of its run, rounded to half precision; without the task it gives those of reconstruct."""
+    for task, source in (("superres", "superres"), ("reconstruct", "reconstruct"), ("denoise", "reconstruct")):
+        run, _ = newest(autoencoder_runs[source])
+        assert set(_weights_of(autoencoder_runs[source], task)) == set(run)
+        found = _weights_of(tiny.folder, task)
+        assert set(found) == {name for name in run if not name.startswith("optimizer")}
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, run[name].astype(np.float16), err_msg=name)
     with pytest.raises(ValueError, match="no checkpoint in"):
-        train_autoencoder(options, tmp_path / "other", photos, start=tmp_path / "missing")
+        _weights_of(tmp_path / "missing", "superres")
+
+
+def test_a_run_starts_from_a_preset(tmp_path, photos, tiny, autoencoder_runs):
+    others, _ = newest(autoencoder_runs["reconstruct"])
+    for name, array in started(tmp_path / "run", photos, _weights_of(tiny.folder, "denoise")).items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, others[name].astype(np.float16), err_msg=name)
+
+
+@pytest.mark.parametrize("task", ["denoise", "inpaint", "deblur"])
+def test_a_step_of_every_task(tmp_path, monkeypatch, photos, task):
+    stop_after(monkeypatch, 1)
+    (_, error) = train_autoencoder(AUTOENCODER, tmp_path, photos, task)[-1]
+    _, record = newest(tmp_path)
+    assert np.isfinite(error) and (record["task"], record["parameters"]) == (task, make_task(task, SIDE).parameters)
+    nets, _ = autoencoder.networks_of(tmp_path)
+    held_out = images.from_uint8(photos[:4])
+    assert autoencoder.validate(nets, make_task(task, SIDE), held_out) == pytest.approx(error, rel=1e-4)
 
 
 @pytest.mark.parametrize("seen, expected", [(0, 0.01), (250, None), (500, 0.0055), (1000, 0.001), (2000, 0.001)])
