@@ -1,7 +1,7 @@
 """How far a generator's pictures are from real ones: the sliced Wasserstein distance of Karras et al. (2018).
 
-tensorflow-gan's: distances between 7x7 patches at each level of a Laplacian pyramid (times 1000, as published). "real" is the
-distance between two halves of the real pictures, which is what a perfect generator would get.
+tensorflow-gan's: distances between 7x7 patches at each level of a Laplacian pyramid (times 1000, as published). "real" is
+the distance between two halves of the real pictures, which is what a perfect generator would get.
 
     python benchmarks/generator_distance.py --data pictures/ --preset faces-64
 """
@@ -33,7 +33,11 @@ def distances(a: np.ndarray, b: np.ndarray) -> list[tuple[int, float]]:
 
     tf.random.set_seed(0)
     found = sliced_wasserstein_distance(
-        dithered(a, 0), dithered(b, 1), resolution_min=16, random_sampling_count=4, random_projection_dim=128
+        tf.constant(dithered(a, 0)),
+        tf.constant(dithered(b, 1)),
+        resolution_min=16,
+        random_sampling_count=4,
+        random_projection_dim=128,
     )
     return [(a.shape[1] >> level, 1000 * float(fake)) for level, (_, fake) in enumerate(found)]
 

@@ -58,7 +58,13 @@ def evaluate(
     if unknown := set(names) - set(offered):
         raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
     names = tuple(names) or tuple(offered)
-    header = {**(about or {}), "task": model.task.name, "parameters": model.task.parameters, "options": to_dict(options)}
+    header = {
+        **(about or {}),
+        "task": model.task.name,
+        "parameters": model.task.parameters,
+        "options": to_dict(options),
+        "batch": batch_size,  # noise and masks are drawn batch by batch
+    }
     rows = _resume(path, header)
     known_rows = {(row["image"], row["method"]) for row in rows}
     pictures = {source.name(i) for i in range(len(source))}

@@ -16,7 +16,7 @@ import tensorflow as tf
 from . import baselines, codes
 from .config import SolveOptions
 from .generative_encoder import GenerativeEncoder, consistent
-from .operators import Identity, bicubic
+from .operators import GaussianBlur, Identity, Noise, bicubic
 from .presets import Preset
 from .solve import Solver, Target
 
@@ -57,10 +57,10 @@ def classical(model: GenerativeEncoder) -> dict[str, Callable]:
     task, table = model.task, {}
     if task.factor > 1:
         table["bicubic"] = lambda y, known: bicubic(y, task.factor).numpy()
-    if task.name == "denoise":
+    if isinstance(task.degrade, Noise):
         table["TV"] = lambda y, known: baselines.total_variation(y, task.degrade.sigma)
         table["NLM"] = lambda y, known: baselines.non_local_means(y, task.degrade.sigma)
-    if task.name == "deblur":
+    if isinstance(task.degrade, GaussianBlur):
         table["Wiener"] = lambda y, known: baselines.wiener(y, task.degrade.kernel)
         table["Richardson-Lucy"] = lambda y, known: baselines.richardson_lucy(y, task.degrade.kernel, iterations=300)
     if task.masked:
