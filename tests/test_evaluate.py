@@ -74,6 +74,7 @@ class Trained:
         return {"aegan-encoder": lambda x: encoder(x) * 2, "aegan-generator": decoder}[name]
 
 
+EXACT = ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM"]
 GENERATIVE, AEGAN = ["GE", "ConvAE", "invertGAN"], Trained("aegan-encoder", "aegan-generator")
 
 
@@ -85,9 +86,9 @@ GENERATIVE, AEGAN = ["GE", "ConvAE", "invertGAN"], Trained("aegan-encoder", "aeg
         ("reconstruct", {}, {"preset": AEGAN}, [*GENERATIVE, "AEGAN"]),
         ("denoise", {}, {"preset": AEGAN}, [*GENERATIVE, "TV", "NLM", "input"]),
         ("inpaint", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "biharmonic", "input"]),
-        ("deblur", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "Wiener", "Richardson-Lucy", "input"]),
+        ("deblur", {}, {}, [*EXACT, "Wiener", "Richardson-Lucy", "input"]),
         ("superres", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "bicubic", "input"]),
-        ("sharpen", {"operator": "GaussianBlur"}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "input"]),
+        ("sharpen", {"operator": "GaussianBlur"}, {}, [*EXACT, "Wiener", "Richardson-Lucy", "input"]),
         ("crush", {"operator": "JPEG"}, {}, [*GENERATIVE, "input"]),
         ("reconstruct", {}, {"bits": (16, 8)}, [*GENERATIVE, "GE 16 bit", "ConvAE 16 bit", "GE 8 bit", "ConvAE 8 bit"]),
     ],
