@@ -22,7 +22,7 @@ for task in reconstruct superres denoise inpaint deblur; do
         --learning-rate 0.0003 --from $preset
 done
 gekeras train aegan $train --gan "$runs/faces-64-gan" --run "$runs/faces-64-aegan" --memory --bfloat16 --width 16 --batch 16 \
-    --images "${AEGAN_IMAGES:-12000}"
+    --average-decay 0.998 --images 200000 --minutes "${AEGAN_MINUTES:-11}"
 
 gekeras export $preset --gan "$runs/faces-64-gan" --aegan "$runs/faces-64-aegan" --about tools/faces_64.json \
     --autoencoder "$runs/faces-64-reconstruct" --autoencoder "$runs/faces-64-superres" --autoencoder "$runs/faces-64-denoise" \
