@@ -8,6 +8,7 @@ import click
 
 from . import config, presets
 from .cli_options import FILE, parameter_option, task_option
+from .cli_options import options as shared
 
 
 def train_options(command):
@@ -31,6 +32,19 @@ def train_options(command):
     ):
         command = option(command)
     return command
+
+
+coder_options = shared(
+    click.option(
+        "--validation",
+        type=click.IntRange(min=1),
+        default=512,
+        show_default=True,
+        help="Pictures held out for the validation curve.",
+    ),
+    click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="f of Table 1."),
+    click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True),
+)
 
 
 @click.group()
@@ -106,17 +120,9 @@ def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **va
     metavar="RUN|PRESET",
     help="Start from the weights of another autoencoder.",
 )
-@click.option(
-    "--validation",
-    type=click.IntRange(min=1),
-    default=512,
-    show_default=True,
-    help="Pictures held out for the validation curve.",
-)
-@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="f of Table 1.")
+@coder_options
 @click.option("--code-size", type=click.IntRange(min=1), default=256, show_default=True)
 @click.option("--images", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Real images to show.")
-@click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.0005, show_default=True)
 @click.option("--pool", type=click.IntRange(min=1), default=20_000, show_default=True, help="Generated images to draw from.")
 @click.option(
@@ -138,20 +144,13 @@ def train_autoencoder(
     options = config.AutoencoderOptions(mixed_precision=bfloat16, **values)
     parameters = {**parameters, **({"operator": operator} if operator else {})}
 
-    from . import data
     from .operators import make_task
     from .training import autoencoder, gan
 
     nets, _ = gan.networks_of(generator)
     network = gan.generator_of(nets)
     shape = network.config
-    items = data.entries(*pictures)
-    if validation >= len(items):
-        raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
-    sources = [
-        data.Source(part, shape["resolution"], shape["channels"], memory)
-        for part in (items[:-validation], items[-validation:])
-    ]
+    sources = _sources(pictures, validation, shape, memory)
     curve = autoencoder.train(
         options,
         make_task(task, shape["resolution"], shape["channels"], **parameters),
@@ -164,6 +163,17 @@ def train_autoencoder(
         quiet=quiet,
     )
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
+
+
+def _sources(pictures, validation: int, shape: dict, memory: bool) -> list:
+    """The pictures to train on and the last `validation` of them, held out. Raises ValueError if nothing would be left."""
+    from . import data
+
+    items = data.entries(*pictures)
+    if validation >= len(items):
+        raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
+    parts = (items[:-validation], items[-validation:])
+    return [data.Source(part, shape["resolution"], shape["channels"], memory) for part in parts]
 
 
 def _weights_of(start: Path, task: str):
@@ -184,16 +194,8 @@ def _weights_of(start: Path, task: str):
 @click.option(
     "--gan", "gan_run", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN whose networks are trained on."
 )
-@click.option(
-    "--validation",
-    type=click.IntRange(min=1),
-    default=512,
-    show_default=True,
-    help="Pictures held out for the validation curve.",
-)
-@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="f of Table 1.")
+@coder_options
 @click.option("--images", type=click.IntRange(min=1), default=300_000, show_default=True, help="Real images to show.")
-@click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
@@ -226,17 +228,10 @@ def train_aegan(pictures, folder, minutes, memory, bfloat16, quiet, gan_run, val
     """
     options = config.AEGANOptions(mixed_precision=bfloat16, **values)
 
-    from . import data
     from .training import aegan
 
     _, shape = aegan.read_gan(gan_run)
-    items = data.entries(*pictures)
-    if validation >= len(items):
-        raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
-    sources = [
-        data.Source(part, shape["resolution"], shape["channels"], memory)
-        for part in (items[:-validation], items[-validation:])
-    ]
+    sources = _sources(pictures, validation, shape, memory)
     curve = aegan.train(options, *sources, gan_run, folder, minutes=minutes, quiet=quiet)
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
