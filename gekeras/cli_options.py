@@ -40,6 +40,18 @@ def read_parameters(_context, _parameter, values: tuple[str, ...]) -> dict[str, 
     return found
 
 
+def _numbers(kind: type):
+    """`"64,64,64"` -> a tuple of that kind."""
+
+    def read(_context, _parameter, value: str | None) -> tuple:
+        try:
+            return tuple(kind(part) for part in value.split(",")) if value else ()
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not a list of numbers, as 1,2,3") from None
+
+    return read
+
+
 models_option = click.option("--models", type=FILE, metavar="DIR", help="Folder of presets to look in first.")
 task_option = click.option(
     "--task", required=True, metavar="TASK", help="reconstruct, denoise, inpaint, deblur, superres, or a task of one's own."
@@ -52,6 +64,24 @@ parameter_option = click.option(
     metavar="NAME=VALUE",
     help="A parameter of the degradation, as sigma=0.3; repeatable. The preset decides by default.",
 )
+volume_options = options(
+    click.option("--axes", callback=_numbers(int), help="Volumes: axes to slice along, 0,1,2 by default; 0 for stacks."),
+    click.option("--crop", type=click.IntRange(min=0), default=0, help="Volumes: side of the squares cut from a slice."),
+    click.option(
+        "--stride", type=click.IntRange(min=0), default=0, help="Volumes: from a square to the next; one by default."
+    ),
+    click.option("--shape", callback=_numbers(int), metavar="Z,Y,X", help="Volumes: shape of a raw file."),
+    click.option("--dtype", default="uint8", show_default=True, help="Volumes: of a raw file, as uint8 or <u2."),
+    click.option("--levels", callback=_numbers(float), metavar="LOW,HIGH", help="Volumes: values of black and white."),
+)
+
+
+def volume_options_of(values: dict[str, Any]) -> config.VolumeOptions:
+    """Take the values of `volume_options` out of a command's arguments."""
+    found = {name: values.pop(name) for name in ("axes", "crop", "stride", "shape", "dtype", "levels")}
+    return config.VolumeOptions(**{**found, "axes": found["axes"] or (0, 1, 2)})
+
+
 forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from . import config, presets
-from .cli_options import FILE, parameter_option, task_option
+from .cli_options import FILE, parameter_option, task_option, volume_options, volume_options_of
 from .cli_options import options as shared
 
 
@@ -28,6 +28,11 @@ def train_options(command):
             click.option("--bfloat16", is_flag=True, help="bfloat16 activations over float32 weights."),
             click.option("--seed", type=click.IntRange(min=0), default=1000, show_default=True),
             click.option("--quiet", is_flag=True, help="No progress lines."),
+            click.option(
+                "--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time."
+            ),
+            click.option("--turn", is_flag=True, help="Show pictures turned by quarter turns, too: they have no up."),
+            volume_options,
         )
     ):
         command = option(command)
@@ -87,7 +92,6 @@ def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
 )
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True)
 @click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
-@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time.")
 def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **values):
     """Train a progressive GAN on PICTURES: folders or tar shards.
 
@@ -97,12 +101,13 @@ def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **va
         --loss nonsaturating --batch 32 \\
         --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:100000
     """
+    cut = volume_options_of(values)
     options = config.GANOptions(channels=int(channels), mixed_precision=bfloat16, **values)
 
     from . import data
     from .training import gan
 
-    seen = gan.train(options, data.entries(*pictures), folder, memory=memory, minutes=minutes, quiet=quiet)
+    seen = gan.train(options, data.entries(*pictures, options=cut), folder, memory=memory, minutes=minutes, quiet=quiet)
     click.echo(f"{folder}: {seen:,} images shown")
 
 
@@ -141,6 +146,7 @@ def train_autoencoder(
     Example:
       gekeras train autoencoder photos/ --task superres --generator runs/gan --run runs/superres --width 16
     """
+    cut = volume_options_of(values)
     options = config.AutoencoderOptions(mixed_precision=bfloat16, **values)
     parameters = {**parameters, **({"operator": operator} if operator else {})}
 
@@ -150,7 +156,7 @@ def train_autoencoder(
     nets, _ = gan.networks_of(generator)
     network = gan.generator_of(nets)
     shape = network.config
-    sources = _sources(pictures, validation, shape, memory)
+    sources = _sources(pictures, cut, validation, shape, memory)
     curve = autoencoder.train(
         options,
         make_task(task, shape["resolution"], shape["channels"], **parameters),
@@ -165,11 +171,11 @@ def train_autoencoder(
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
 
-def _sources(pictures, validation: int, shape: dict, memory: bool) -> list:
+def _sources(pictures, cut: config.VolumeOptions, validation: int, shape: dict, memory: bool) -> list:
     """The pictures to train on and the last `validation` of them, held out. Raises ValueError if nothing would be left."""
     from . import data
 
-    items = data.entries(*pictures)
+    items = data.entries(*pictures, options=cut)
     if validation >= len(items):
         raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
     parts = (items[:-validation], items[-validation:])
@@ -226,12 +232,13 @@ def train_aegan(pictures, folder, minutes, memory, bfloat16, quiet, gan_run, val
     Example:
       gekeras train aegan photos/ --gan runs/gan --run runs/aegan --width 16 --bfloat16 --memory
     """
+    cut = volume_options_of(values)
     options = config.AEGANOptions(mixed_precision=bfloat16, **values)
 
     from .training import aegan
 
     _, shape = aegan.read_gan(gan_run)
-    sources = _sources(pictures, validation, shape, memory)
+    sources = _sources(pictures, cut, validation, shape, memory)
     curve = aegan.train(options, *sources, gan_run, folder, minutes=minutes, quiet=quiet)
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 

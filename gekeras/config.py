@@ -43,6 +43,35 @@ def paper_stages(resolution: int, start: int = 4, images: int = 600_000) -> tupl
 
 
 @dataclass(frozen=True)
+class VolumeOptions:
+    """How a volume becomes pictures, see `gekeras.data.volumes`.
+
+    Attributes:
+        axes: along which it is sliced; (0,) for a stack of plain pictures.
+        crop: side of the squares cut from a slice; 0 takes the largest.
+        stride: from one square to the next; 0 takes the one in the middle, as the paper does.
+        shape, dtype: of a raw file, slowest axis first; dtype as NumPy names it, `"<u2"` for little-endian 16 bits.
+        levels: values that become black and white; empty takes 0 and 255 for 8 bits, else the volume's own range.
+    """
+
+    axes: tuple[int, ...] = (0, 1, 2)
+    crop: int = 0
+    stride: int = 0
+    shape: tuple[int, ...] = ()
+    dtype: str = "uint8"
+    levels: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        right = bool(self.axes) and set(self.axes) <= {0, 1, 2} and len(set(self.axes)) == len(self.axes)
+        _require(right, "axes must be some of 0, 1, 2, each once", self.axes)
+        _require(self.crop >= 0 and self.stride >= 0, "crop and stride must be 0 or more", (self.crop, self.stride))
+        _require(len(self.shape) in (0, 3) and all(n > 0 for n in self.shape), "shape must be three sizes", self.shape)
+        _require(
+            not self.levels or (len(self.levels) == 2 and self.levels[0] < self.levels[1]), "levels must rise", self.levels
+        )
+
+
+@dataclass(frozen=True)
 class GANOptions:
     """How a progressive GAN is built and trained; defaults are the original's (Karras et al. 2018).
 
@@ -56,6 +85,7 @@ class GANOptions:
         gradient_penalty, penalty_target, drift: WGAN-GP's weight, its gradient norm, and the weight of D(x)^2.
         r1_every: steps between two R1 penalties (`training.losses.r1_weight` has the weight).
         mirror: show each image mirrored half of the time.
+        turn: show each image turned by 0, 90, 180 or 270 degrees, for pictures without an up.
         mixed_precision: bfloat16 activations over float32 weights.
         seed: of weights, latents, data order and mirroring.
     """
@@ -77,6 +107,7 @@ class GANOptions:
     drift: float = 0.001
     r1_every: int = 16
     mirror: bool = True
+    turn: bool = False
     mixed_precision: bool = False
     seed: int = 1000
 
@@ -102,7 +133,7 @@ class AutoencoderOptions:
         learning_rate, final_learning_rate: Adam's rate falls from one to the other along a half cosine.
         pool: how many generated images are made once and drawn from (they cost more than the training step itself).
         validate_every: real images between two points of the validation curve.
-        mirror, mixed_precision, seed: as in `GANOptions`.
+        mirror, turn, mixed_precision, seed: as in `GANOptions`.
     """
 
     width: int = 32
@@ -114,6 +145,7 @@ class AutoencoderOptions:
     pool: int = 20_000
     validate_every: int = 20_000
     mirror: bool = True
+    turn: bool = False
     mixed_precision: bool = False
     seed: int = 1000
 
@@ -132,7 +164,7 @@ class AEGANOptions:
         kl_weight: of the mean over latent dimensions of KL(N(mean, variance) || N(0, 1)). With k beside the weight w of n
             values a picture and h dimensions, this is a variational autoencoder that takes k n / (2 w h) as the variance
             of a value, and a draw costs about k / (2 w) of MSE over the mean: 0.0025 with the defaults.
-        average_decay, r1_every, mirror, mixed_precision, seed: as in `GANOptions`; the average is of G and of E.
+        average_decay, r1_every, mirror, turn, mixed_precision, seed: as in `GANOptions`; the average is of G and of E.
         validate_every: real images between two points of the validation curve.
     """
 
@@ -149,6 +181,7 @@ class AEGANOptions:
     r1_every: int = 16
     validate_every: int = 20_000
     mirror: bool = True
+    turn: bool = False
     mixed_precision: bool = False
     seed: int = 1000
 

@@ -22,7 +22,7 @@ from ..models.autoencoder import BLOCKS, Encoder
 from ..models.pgan import Discriminator, Generator, copy_weights
 from ..models.precision import building_in, training_policy
 from . import checkpoints, losses, schedule
-from .progress import Progress
+from .run import Run
 
 NONSATURATING = GANOptions(loss="nonsaturating")  # `losses` reads no more of it than its loss
 SHAPE = ("resolution", "channels", "latent_size", "fmap_base", "fmap_max")
@@ -168,13 +168,14 @@ def train(
     *,
     minutes: float = 0.0,
     quiet: bool = False,
+    save_every: float = 120.0,
 ) -> list[tuple[int, float]]:
     """Train from the newest checkpoint of `folder`, or from the networks of the GAN in `gan_run`.
 
     Args:
         items, validation: `data.Source` of training and of held-out real images, of the GAN's size.
-        folder: run folder; gets `options.json`, checkpoints, sample sheets and TensorBoard logs.
-        minutes: stop with a checkpoint after so long (0: no limit).
+        folder: run folder, see `run.Run`.
+        minutes, save_every: see `run.Run`.
 
     Returns:
         The validation curve: (real images shown, MSE of G(E(x)) against x on [-1, 1], held-out pictures).
@@ -188,22 +189,26 @@ def train(
     expected = (nets.shape["resolution"], nets.shape["resolution"], nets.shape["channels"])
     if held_out.shape[1:] != expected:
         raise ValueError(f"the GAN makes pictures of {list(expected)}; received {list(held_out.shape[1:])}")
-    folder.mkdir(parents=True, exist_ok=True)
-    images.write_text(folder / "options.json", config.to_json(options))
-    stream = data.stream(items, options.batch_size, seed=options.seed, start=seen, mirror=options.mirror)
-    progress = Progress(folder, options.images, minutes=minutes, quiet=quiet)
     step = make_step(nets)
-    while seen < options.images and not progress.out_of_time():
-        values = step(next(stream), *_inputs(options, seen, nets.shape["latent_size"]))
-        before, seen = seen, seen + options.batch_size
-        progress.step(seen, options.batch_size, {}, **values, validation=_last(curve))
-        if before // options.validate_every != seen // options.validate_every:
+
+    def write():
+        _save(nets, seen, curve, held_out, run)
+
+    with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
+        stream = data.stream(
+            items, options.batch_size, seed=options.seed, start=seen, mirror=options.mirror, turn=options.turn
+        )
+        while run.goes_on(seen):
+            values = step(run.take(stream), *_inputs(options, seen, nets.shape["latent_size"]))
+            before, seen = seen, seen + options.batch_size
+            run.step(seen, options.batch_size, {}, **values, validation=_last(curve))
+            if before // options.validate_every != seen // options.validate_every:
+                curve.append((seen, validate(nets, held_out)))
+            if run.save_due():
+                run.save(write, seen)
+        if not curve or curve[-1][0] != seen:
             curve.append((seen, validate(nets, held_out)))
-        if progress.checkpoint_due():
-            _save(nets, seen, curve, held_out, folder)
-    if not curve or curve[-1][0] != seen:
-        curve.append((seen, validate(nets, held_out)))
-    _save(nets, seen, curve, held_out, folder)
+        run.finish(write, seen)
     return curve
 
 
@@ -264,14 +269,13 @@ def _shape_of(record: dict[str, Any], folder: Path) -> dict[str, int]:
     return record["aegan"]
 
 
-def _save(nets: Networks, seen: int, curve, held_out: np.ndarray, folder: Path) -> None:
+def _save(nets: Networks, seen: int, curve, held_out: np.ndarray, run: Run) -> None:
     """A checkpoint, and a sheet with a row each of truth, reconstructions G(E(x)) and samples G(z)."""
     record = dict(images=seen, curve=curve, aegan=nets.shape, options=config.to_dict(nets.options))
-    checkpoints.save_rotating(folder, seen, nets.arrays(), record)
+    checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
     x = tf.constant(held_out[:8])
     latent = tf.random.stateless_normal((len(x), nets.shape["latent_size"]), seed=(nets.options.seed, 7))
-    sheet = plots.grid(np.concatenate([x, nets(x), nets.average(latent, training=False)]), columns=len(x))
-    images.write(folder / f"samples-{seen:09d}.png", sheet)
+    run.sheet(seen, plots.grid(np.concatenate([x, nets(x), nets.average(latent, training=False)]), columns=len(x)))
 
 
 # -------------------------------------------------------------------------------------------- what a run is read by

@@ -19,7 +19,7 @@ from ..models.autoencoder import BLOCKS, Decoder, Encoder
 from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
 from . import checkpoints
-from .progress import Progress
+from .run import Run
 
 
 class Networks:
@@ -100,6 +100,7 @@ def train(
     start: checkpoints.Arrays | None = None,
     minutes: float = 0.0,
     quiet: bool = False,
+    save_every: float = 120.0,
 ) -> list[tuple[int, float]]:
     """Train from the newest checkpoint of `folder`, from the weights `start`, or from nothing.
 
@@ -110,32 +111,39 @@ def train(
     Returns:
         The validation curve: (real images shown, MSE of AE(x_dagger) against x on [-1, 1]).
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    images.write_text(folder / "options.json", config.to_json(options))
     held_out = images.from_uint8(validation.take(np.arange(len(validation))))
     _, side, _, channels = held_out.shape
     nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
     seen, curve = _resume(nets, folder, start)
+    step = make_step(nets, task)
+
+    def write():
+        _save(nets, options, task, seen, curve, held_out, run)
+
+    with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
+        streams = _streams(options, items, generator, latent_size, seen)
+        while run.goes_on(seen):
+            rate = tf.constant(learning_rate(seen, options), tf.float32)
+            error = step(*map(run.take, streams), tf.constant([options.seed, seen]), rate)
+            before, seen = seen, seen + options.batch_size
+            run.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
+            if before // options.validate_every != seen // options.validate_every:
+                curve.append((seen, validate(nets, task, held_out)))
+            if run.save_due():
+                run.save(write, seen)
+        if not curve or curve[-1][0] != seen:
+            curve.append((seen, validate(nets, task, held_out)))
+        run.finish(write, seen)
+    return curve
+
+
+def _streams(options: AutoencoderOptions, items, generator, latent_size: int, seen: int) -> list:
+    """The streams of real and of generated pictures, each with an order of its own."""
     pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed))
-    streams = [
-        data.stream(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror)
+    return [
+        data.stream(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror, turn=options.turn)
         for i, source in enumerate((items, pool))
     ]
-    progress = Progress(folder, options.images, minutes=minutes, quiet=quiet)
-    step = make_step(nets, task)
-    while seen < options.images and not progress.out_of_time():
-        rate = tf.constant(learning_rate(seen, options), tf.float32)
-        error = step(next(streams[0]), next(streams[1]), tf.constant([options.seed, seen]), rate)
-        before, seen = seen, seen + options.batch_size
-        progress.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
-        if before // options.validate_every != seen // options.validate_every:
-            curve.append((seen, validate(nets, task, held_out)))
-        if progress.checkpoint_due():
-            _save(nets, options, task, seen, curve, held_out, folder)
-    if not curve or curve[-1][0] != seen:
-        curve.append((seen, validate(nets, task, held_out)))
-    _save(nets, options, task, seen, curve, held_out, folder)
-    return curve
 
 
 def validate(nets: Networks, task: Task, held_out: np.ndarray, chunk: int = 64) -> float:
@@ -161,7 +169,7 @@ def _resume(nets: Networks, folder: Path, start: checkpoints.Arrays | None) -> t
     return 0, []
 
 
-def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, folder: Path) -> None:
+def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, run: Run) -> None:
     record = dict(
         images=seen,
         curve=curve,
@@ -170,11 +178,10 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, fol
         network=nets.encoder.config,
         options=config.to_dict(options),
     )
-    checkpoints.save_rotating(folder, seen, nets.arrays(), record)
+    checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
     x = tf.constant(held_out[:8])
     observed = task.observe(x, tf.constant([0, 0]))
-    sheet = plots.grid(np.concatenate([x, observed, nets(observed)]), columns=len(x))
-    images.write(folder / f"samples-{seen:09d}.png", sheet)
+    run.sheet(seen, plots.grid(np.concatenate([x, observed, nets(observed)]), columns=len(x)))
 
 
 def networks_of(folder: Path) -> tuple[Networks, dict]:

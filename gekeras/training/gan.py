@@ -18,8 +18,10 @@ from ..config import GANOptions
 from ..models import ops
 from ..models.pgan import Discriminator, Generator, copy_weights, set_alpha
 from ..models.precision import building_in, training_policy
-from . import checkpoints, losses, schedule
-from .progress import Progress
+from . import checkpoints, divergence, losses, schedule
+from .run import Run
+
+SHEET = 48  # samples on a sheet, and real pictures that their variance is compared with
 
 
 class Networks:
@@ -124,28 +126,39 @@ def _apply(optimizer, gradients, network) -> None:
 
 
 def train(
-    options: GANOptions, items, folder: Path, *, memory: bool = False, minutes: float = 0.0, quiet: bool = False
+    options: GANOptions,
+    items,
+    folder: Path,
+    *,
+    memory: bool = False,
+    minutes: float = 0.0,
+    quiet: bool = False,
+    save_every: float = 120.0,
 ) -> int:
     """Train from the newest checkpoint of `folder` (or from nothing) to the end of the schedule.
 
     Args:
         items: `data.entries(...)`.
-        folder: run folder; gets `options.json`, checkpoints, sample sheets and TensorBoard logs.
+        folder: run folder, see `run.Run`.
         memory: hold the decoded pictures of the current resolution in memory.
-        minutes: stop with a checkpoint after so long (0: no limit).
+        minutes, save_every: see `run.Run`.
 
     Returns:
         Images shown so far, over all runs of this folder.
+
+    Raises:
+        ValueError: the folder holds a GAN of other sizes, or is in use; a picture cannot be decoded; no room to save.
+        divergence.Diverged: a loss is not finite, or the samples are all alike.
+        run.Interrupted: a signal asked to stop.
     """
     nets, seen, phase = _resume(options, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    images.write_text(folder / "options.json", config.to_json(options))
-    progress = Progress(folder, schedule.total_images(options), minutes=minutes, quiet=quiet)
-    while seen < progress.total and not progress.out_of_time():
-        point = schedule.at(seen, options)
-        if nets is None or nets.resolution != point.resolution:
-            nets = Networks(options, point.resolution, grown_from=nets)
-        seen, phase = _train_stage(nets, items, seen, phase, folder, memory, progress)
+    total = schedule.total_images(options)
+    with Run(folder, config.to_json(options), total, minutes=minutes, quiet=quiet, save_every=save_every) as run:
+        while run.goes_on(seen):
+            point = schedule.at(seen, options)
+            if nets is None or nets.resolution != point.resolution:
+                nets = Networks(options, point.resolution, grown_from=nets)
+            seen, phase = _train_stage(nets, items, seen, phase, memory, run)
     return seen
 
 
@@ -162,13 +175,17 @@ def _resume(options: GANOptions, folder: Path):
     return nets, record["images"], record["phase"]
 
 
-def _train_stage(nets: Networks, items, seen: int, phase: int, folder: Path, memory: bool, progress: Progress):
+def _train_stage(nets: Networks, items, seen: int, phase: int, memory: bool, run: Run):
     """Steps at one resolution until the schedule moves on, the time is up or the run ends; leaves a checkpoint."""
     options, point = nets.options, schedule.at(seen, nets.options)
     source = data.Source(items, point.resolution, options.channels, memory)
-    stream = data.stream(source, point.batch_size, seed=options.seed, start=seen, mirror=options.mirror)
-    step = make_step(nets)
-    while seen < progress.total and not progress.out_of_time():
+    stream = data.stream(source, point.batch_size, seed=options.seed, start=seen, mirror=options.mirror, turn=options.turn)
+    step, real = make_step(nets), images.from_uint8(source.take(np.arange(min(SHEET, len(source)))))
+
+    def write():
+        _save(nets, seen, phase, real, run)
+
+    while run.goes_on(seen):
         point = schedule.at(seen, options)
         if point.resolution != nets.resolution:
             break
@@ -176,26 +193,30 @@ def _train_stage(nets: Networks, items, seen: int, phase: int, folder: Path, mem
             nets.reset_optimizers()
             phase = point.phase
         nets.blend(point.alpha)
-        count = seen // point.batch_size
-        latent = tf.random.stateless_normal((point.batch_size, options.latent_size), seed=(options.seed, seen))
-        penalise = options.loss == "wgan-gp" or count % options.r1_every == 0
-        mixing = tf.constant([options.seed + 1, seen])  # not the latents' seed, which would draw the same bits
-        alpha, decay = tf.constant(point.alpha), tf.constant(schedule.average_decay(point.step, options))
-        d_loss, g_loss = step(next(stream), latent, alpha, decay, mixing, penalise)
+        d_loss, g_loss = step(run.take(stream), *step_inputs(options, point, seen))
         seen += point.batch_size
-        progress.step(seen, point.batch_size, dict(resolution=point.resolution, alpha=point.alpha), d=d_loss, g=g_loss)
-        if progress.checkpoint_due():
-            _save(nets, seen, phase, folder)
-    _save(nets, seen, phase, folder)
+        run.step(seen, point.batch_size, dict(resolution=point.resolution, alpha=point.alpha), d=d_loss, g=g_loss)
+        if run.save_due():
+            run.save(write, seen)
+    run.finish(write, seen)
     return seen, phase
 
 
-def _save(nets: Networks, seen: int, phase: int, folder: Path) -> None:
+def step_inputs(options: GANOptions, point: schedule.Point, seen: int):
+    """latent, alpha, decay, seed and penalise of the step after `seen` images: functions of it, so that a run resumes."""
+    latent = tf.random.stateless_normal((point.batch_size, options.latent_size), seed=(options.seed, seen))
+    mixing = tf.constant([options.seed + 1, seen])  # not the latents' seed, which would draw the same bits
+    penalise = options.loss == "wgan-gp" or (seen // point.batch_size) % options.r1_every == 0
+    return latent, tf.constant(point.alpha), tf.constant(schedule.average_decay(point.step, options)), mixing, penalise
+
+
+def _save(nets: Networks, seen: int, phase: int, real: np.ndarray, run: Run) -> None:
     record = dict(images=seen, phase=phase, resolution=nets.resolution, options=config.to_dict(nets.options))
-    checkpoints.save_rotating(folder, seen, nets.arrays(), record)
-    latent = tf.random.stateless_normal((48, nets.options.latent_size), seed=(nets.options.seed, 7))
-    sheet = plots.grid(np.asarray(nets.average(latent, training=False)), columns=8)
-    images.write(folder / f"samples-{seen:09d}.png", sheet)
+    checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
+    latent = tf.random.stateless_normal((SHEET, nets.options.latent_size), seed=(nets.options.seed, 7))
+    samples = np.asarray(nets.average(latent, training=False))
+    run.sheet(seen, plots.grid(samples, columns=8))
+    run.diversity(seen, divergence.diversity(samples, real))
 
 
 def networks_of(folder: Path) -> tuple[Networks, dict]:

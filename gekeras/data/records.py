@@ -1,0 +1,93 @@
+"""TFRecord shards as pictures, read at random by the offsets of their records.
+
+A record is a length (uint64), its masked CRC-32C, the bytes and theirs. The bytes are a `tf.train.Example` with an encoded
+picture (`image/encoded`, `image` or `image_raw`), or, as the progressive GAN's own shards have it, with `data`, raw uint8
+`[channels, height, width]`, and `shape`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = (".tfrecord", ".tfrecords")
+ENCODED = ("image/encoded", "image", "image_raw")
+_HEAD = struct.Struct("<QI")  # length and its checksum
+_TAIL = 4  # bytes of the checksum of the data
+
+
+@dataclass(frozen=True)
+class Record:
+    """One `tf.train.Example` of `length` bytes at `offset` of a shard."""
+
+    name: str
+    path: Path
+    offset: int
+    length: int
+
+    def picture(self) -> Image.Image:
+        """The decoded picture. Raises OSError if the record holds none."""
+        import tensorflow as tf
+
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            raw = file.read(self.length)
+        try:
+            feature = tf.train.Example.FromString(raw).features.feature
+        except Exception as error:  # protobuf's DecodeError, whose module moved between its versions
+            raise OSError(f"no tf.train.Example: {error}") from error
+        for name in ENCODED:
+            if name in feature and feature[name].bytes_list.value:
+                return Image.open(io.BytesIO(feature[name].bytes_list.value[0]))
+        if "data" in feature and "shape" in feature:
+            return _raw(feature["data"].bytes_list.value[0], tuple(feature["shape"].int64_list.value))
+        raise OSError(f"the example has no picture; it has {', '.join(sorted(feature)) or 'nothing'}")
+
+
+def _raw(data: bytes, shape: tuple[int, ...]) -> Image.Image:
+    if len(shape) != 3 or shape[0] not in (1, 3) or len(data) != np.prod(shape):
+        raise OSError(f"{len(data)} raw bytes do not have the shape {list(shape)} (channels, height, width)")
+    pixels = np.frombuffer(data, np.uint8).reshape(shape).transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(pixels if shape[0] == 3 else pixels[..., 0]))
+
+
+def listing(path: Path) -> list[Record]:
+    """The records of a shard, without reading them. Raises ValueError for a file that is no (whole) TFRecord."""
+    size, offset, found = path.stat().st_size, 0, []
+    with path.open("rb") as file:
+        while offset < size:
+            file.seek(offset)
+            head = file.read(_HEAD.size)
+            length, checksum = _HEAD.unpack(head) if len(head) == _HEAD.size else (size, 0)
+            begin = offset + _HEAD.size
+            if begin + length + _TAIL > size or checksum != masked_crc32c(head[:8]):
+                raise ValueError(f"{path} is no whole TFRecord file: record {len(found)} at byte {offset} is damaged")
+            found.append(Record(f"{path.name}[{len(found)}]", path, begin, length))
+            offset = begin + length + _TAIL
+    return found
+
+
+def masked_crc32c(data: bytes) -> int:
+    """CRC-32C (Castagnoli), rotated and offset as TFRecords store it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _table() -> list[int]:
+    table = []
+    for crc in range(256):
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return table
+
+
+_TABLE = _table()

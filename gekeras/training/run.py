@@ -1,0 +1,218 @@
+"""A training run: its folder, what it writes there, and how it is stopped without losing anything.
+
+A folder holds `options.json` (the resolved options), `environment.json` (one record a start), `log.txt`, checkpoints, sample
+sheets and `tensorboard/`. Checkpoints are written under another name and renamed, so a run that is killed at any moment goes
+on from its last one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .. import images
+from .._version import __version__
+from . import divergence
+from .progress import Progress
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop (SIGINT, SIGTERM), has saved its state and can go on; the message is one line."""
+
+
+class Run:
+    """A context manager around a training loop:
+
+        with Run(folder, options, total) as run:
+            while run.goes_on(seen):
+                losses = step(run.take(stream))
+                seen += n
+                run.step(seen, n, {}, **losses)
+                if run.save_due():
+                    run.save(write)
+            run.finish(write)
+
+    Args:
+        folder: made if it is not there; a second run in it at the same time is refused.
+        options: JSON of the resolved options, kept as `options.json`.
+        total: images at the end of the run.
+        minutes: stop, with a checkpoint, after so long; 0 for no limit.
+        save_every: seconds between two checkpoints.
+
+    Raises:
+        ValueError: another process trains in the folder.
+        Interrupted: on leaving, where a signal had asked for it. The first SIGINT or SIGTERM ends the loop after its
+            step, a second one ends the process as usual.
+        divergence.Diverged: a loss is not finite.
+    """
+
+    def __init__(
+        self, folder: Path, options: str, total: int, *, minutes: float = 0.0, quiet: bool = False, save_every: float = 120.0
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.total, self.quiet, self.save_every = folder, total, quiet, save_every
+        self._lock = _lock(folder)
+        for partial in folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
+            partial.unlink()
+        images.write_text(folder / "options.json", options)
+        record_start(folder)
+        self.progress = Progress(folder, total, minutes=minutes, quiet=quiet)
+        self.signal: int | None = None
+        self.diversities: list[float] = []
+        self.saved = time.monotonic()
+        self._handlers: dict[int, Any] = {}
+        self._losses: dict[str, tf.Tensor] = {}
+
+    def __enter__(self) -> Run:
+        if threading.current_thread() is threading.main_thread():  # signals cannot be caught elsewhere
+            self._handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _stop(self, number: int, _frame) -> None:
+        self.signal = number
+        self._restore_handlers()
+        self.say(f"{signal.Signals(number).name}: stopping after this step, with a checkpoint; once more to stop at once")
+
+    def _restore_handlers(self) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+    def __exit__(self, kind, error, _traceback) -> None:
+        self._restore_handlers()
+        self.progress.close()
+        self._lock.close()
+        if kind is None and self.signal is not None:
+            name = signal.Signals(self.signal).name
+            raise Interrupted(f"stopped by {name} with a checkpoint in {self.folder}; the same command goes on from it")
+        if isinstance(error, ValueError):
+            self.say(str(error), quiet=True)
+
+    # ------------------------------------------------------------------------------------------------ the loop
+
+    def goes_on(self, seen: int) -> bool:
+        """Whether there is more to do and nobody asked to stop."""
+        return seen < self.total and self.signal is None and not self.progress.out_of_time()
+
+    def take(self, stream: Iterator):
+        """The next batch; the time this takes is the input's share of the step."""
+        begin = time.monotonic()
+        batch = next(stream)
+        self.progress.waited += time.monotonic() - begin
+        return batch
+
+    def step(self, seen: int, count: int, state: dict[str, float], **losses: tf.Tensor) -> None:
+        """Account for a step that showed `count` images."""
+        self._losses = losses
+        if values := self.progress.step(seen, count, state, **losses):
+            divergence.require_finite(values, seen)
+
+    def sheet(self, seen: int, sheet: np.ndarray) -> None:
+        """Keep a sample sheet `[h, w, c]` in [-1, 1] as a picture and for TensorBoard."""
+        try:
+            images.write(self.folder / f"samples-{seen:09d}.png", sheet)
+        except OSError as error:
+            self.say(f"the sample sheet of {seen:,} images could not be written: {_reason(error)}")
+        self.progress.picture(seen, sheet)
+
+    def diversity(self, seen: int, value: float) -> None:
+        """Log a measured diversity of the samples. Raises divergence.Diverged if the last two are near nothing."""
+        self.diversities.append(value)
+        self.progress.scalars(seen, {"diversity": value})
+        divergence.require_diverse(self.diversities, seen)
+
+    def save_due(self) -> bool:
+        return self.signal is None and time.monotonic() - self.saved >= self.save_every
+
+    def save(self, write: Callable[[], None], seen: int) -> bool:
+        """Call `write`, unless a loss is not finite. A full disk is reported and the run goes on; returns whether it did."""
+        self.saved = time.monotonic()
+        divergence.require_finite({name: float(value) for name, value in self._losses.items()}, seen)
+        try:
+            write()
+        except OSError as error:
+            self.say(f"the checkpoint of {seen:,} images could not be written: {_reason(error)}; the one before is kept")
+            return False
+        return True
+
+    def finish(self, write: Callable[[], None], seen: int) -> None:
+        """The last save. Raises ValueError where it fails: the state since the last checkpoint is lost then."""
+        if not self.save(write, seen):
+            raise ValueError(
+                f"{self.folder}: the last checkpoint could not be written; make room and start the command again"
+            )
+
+    def say(self, text: str, quiet: bool | None = None) -> None:
+        """A line for the log and, unless quiet, for stderr."""
+        self.progress.log(text)
+        if not (self.quiet if quiet is None else quiet):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _lock(folder: Path):
+    """An open file that no other process has locked; closing it frees the folder, and so does the end of the process."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ValueError(f"another process is training in {folder}") from error
+    return file
+
+
+def record_start(folder: Path) -> None:
+    """Append a record of this start to `environment.json`."""
+    path = folder / "environment.json"
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError):
+        before = []
+    images.write_text(path, json.dumps([*before, environment()], indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """When, with which versions and on what this process runs."""
+    return {
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "gekeras": __version__,
+        "revision": revision(),
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "command": " ".join(["gekeras", *sys.argv[1:]]),
+    }
+
+
+def revision() -> str:
+    """The checkout's git revision, with `+` where it has changes; "" outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        told = [
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=20, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told[0].strip() + ("+" if told[1].strip() else "")
