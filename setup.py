@@ -25,7 +25,8 @@ CLASSIC = [
 ]
 # The current line: presets, solving, encoding and serving. tensorflow-addons and tensorflow-gan do not import here.
 CURRENT = ["tensorflow>=2.16", "keras>=3", "numpy>=1.26"]
-BOTH = ["scikit-image>=0.19", "scipy", "click>=8", "pillow>=9.2", "matplotlib>=3.5"]
+# pyyaml reads the files of `train --config`; tifffile, which scikit-image needs, reads TIFF stacks.
+BOTH = ["scikit-image>=0.19", "scipy", "click>=8", "pillow>=9.2", "matplotlib>=3.5", "pyyaml>=6", "tifffile"]
 
 
 def training_folders(directory, names):

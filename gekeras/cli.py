@@ -15,10 +15,14 @@ import click
 
 from . import config, presets
 from ._version import __version__
+from .cli_gan import train_gan
+from .cli_import import import_command
 from .cli_options import (
     FILE,
     forward_option,
     models_option,
+    own_options,
+    own_options_of,
     parameter_option,
     preset_options,
     progress_bar,
@@ -48,8 +52,8 @@ class OneLineErrors(click.Group):
             _fail(str(error), 2)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:  # a folder that cannot be made
             _fail(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}", 2)
-        except (click.Abort, KeyboardInterrupt):
-            _fail("stopped", 1)
+        except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
+            _fail(str(error.__cause__ or "") or "stopped", 1)
 
 
 def _fail(message: str, code: int) -> None:
@@ -90,6 +94,7 @@ def main() -> None:
 @parameter_option
 @forward_option
 @preset_options
+@own_options
 @solve_options
 def evaluate(
     task, pictures, count, names, bits, batch, output, record, parameters, forward, preset, models, fidelity, **changes
@@ -100,12 +105,16 @@ def evaluate(
     Example:
       gekeras eval --task superres --data photos/ --count 200 -o scores/superres
     """
-    loaded = presets.load(preset, models)
-    loaded.task_parameters(task)
+    own = own_options_of(changes)
+    loaded = None if own.complete else presets.load(preset, models)
+    if own.encoder is None:
+        loaded.task_parameters(task)
     if bits and task != "reconstruct":
         raise ValueError(f"--bits is for reconstruct, whose code is the compressed picture; the task is {task}")
-    if record and (parameters or forward):
-        raise ValueError("--record keeps the scores of the preset's own task; leave out --set and --forward")
+    if record and (parameters or forward or own.parts()):
+        raise ValueError(
+            "--record keeps the scores of the preset's own task and parts; leave out --set, --forward and networks"
+        )
 
     from . import data, images
     from . import evaluate as evaluation
@@ -114,11 +123,13 @@ def evaluate(
     items = data.entries(pictures)[:count]
     output.parent.mkdir(parents=True, exist_ok=True)
     images.check_writable(output.with_suffix(".jsonl"))
-    model = GenerativeEncoder.from_preset(loaded, task, parameters=parameters, forward=forward)
+    model = GenerativeEncoder.from_preset(loaded, task, parameters=parameters, forward=forward, own=own)
     options = model.options(fidelity, **changes)
     model.check(options)
-    source = data.Source(items, loaded.resolution, loaded.channels)
-    about = {"preset": loaded.name, "data": pictures.name, **({"forward": forward} if forward else {})}
+    source = data.Source(items, *model.shape[1:])
+    about = {"preset": loaded.name if loaded else None, "data": pictures.name}
+    about |= {"forward": forward} if forward else {}
+    about |= {"parts": own.record()} if own.parts() else {}
     with progress_bar("scoring") as tick:
         rows = evaluation.evaluate(
             model,
@@ -127,7 +138,7 @@ def evaluate(
             output.with_suffix(".jsonl"),
             names=names,
             batch_size=batch,
-            preset=loaded,
+            preset=None if own.generator else loaded,
             bits=tuple(map(int, bits)),
             about=about,
             progress=tick,
@@ -163,5 +174,6 @@ def _describe(name: str, info: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-for command in (solve, demo, encode, decode, train, export):
+for command in (solve, demo, encode, decode, train, export, import_command):
     cli.add_command(command)
+train.add_command(train_gan)

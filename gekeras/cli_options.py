@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from . import config, presets
+from . import config, parts, presets
 
 FILE = click.Path(path_type=Path)
 
@@ -89,6 +90,30 @@ preset_options = options(
     click.option("--preset", default=presets.DEFAULT, show_default=True, help="Pretrained parts, by name or folder."),
     models_option,
 )
+own_options = options(
+    click.option(
+        "--generator", metavar="PATH", help="A generator of one's own: .keras, .h5, SavedModel, TF-Hub folder or address."
+    ),
+    click.option("--encoder", metavar="PATH", help="An encoder of one's own; with both no preset is needed."),
+    click.option("--decoder", metavar="PATH", help="Its decoder, for the ConvAE baseline and --preview."),
+    click.option("--latent-size", type=click.IntRange(min=1), help="Of --generator, where it does not tell it."),
+    click.option(
+        "--latent", type=click.Choice(config.LATENTS), help="What the input of --generator is drawn from; normal by default."
+    ),
+    click.option(
+        "--generator-range", callback=_numbers(float), metavar="LOW,HIGH", help="Of its pictures; -1,1 by default."
+    ),
+    click.option(
+        "--encoder-range", callback=_numbers(float), metavar="LOW,HIGH", help="Of --encoder and --decoder; -1,1 by default."
+    ),
+)
+
+
+def own_options_of(values: dict[str, Any]) -> parts.Own:
+    """Take the values of `own_options` out of a command's arguments. Raises ValueError as `parts.Own`."""
+    return parts.Own(**{field.name: values.pop(field.name) or None for field in dataclasses.fields(parts.Own)})
+
+
 solve_options = options(
     click.option(
         "--fidelity",

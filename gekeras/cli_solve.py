@@ -11,7 +11,18 @@ from typing import Any
 import click
 
 from . import presets
-from .cli_options import FILE, forward_option, parameter_option, preset_options, progress_bar, solve_options, task_option
+from .cli_options import (
+    FILE,
+    forward_option,
+    own_options,
+    own_options_of,
+    parameter_option,
+    preset_options,
+    progress_bar,
+    solve_options,
+    task_option,
+)
+from .parts import Own
 
 
 def _box(_context, _parameter, value: str | None):
@@ -39,6 +50,7 @@ class Outputs:
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
 @task_option
 @preset_options
+@own_options
 @solve_options
 @click.option(
     "--simulate", is_flag=True, help="Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM."
@@ -68,16 +80,19 @@ def solve(inputs, task, preset, models, parameters, forward, reference, preview,
       gekeras solve --task inpaint portrait.png --box 20,24,24,24
       gekeras solve --task deblur holiday.jpg --align face
       gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
+      gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
     """
+    own = own_options_of(values)
     asked = {name: values.pop(name) for name in ("simulate", "mask", "box", "tile")}
     asked["align"] = values.pop("align") == "face"
     outputs = Outputs(**{name: values.pop(name) for name in ("output", "panel", "animate", "as_json", "quiet")})
     restore_files(
         list(inputs),
         task,
-        presets.load(preset, models),
+        None if own.complete else presets.load(preset, models),
         asked,
         outputs,
+        own=own,
         parameters=parameters,
         forward=forward,
         reference=reference,
@@ -90,10 +105,11 @@ def solve(inputs, task, preset, models, parameters, forward, reference, preview,
 def restore_files(
     inputs: list[Path],
     task: str,
-    preset: presets.Preset,
+    preset: presets.Preset | None,
     asked: dict[str, Any],
     outputs: Outputs,
     *,
+    own: Own = Own(),  # noqa: B008
     parameters: dict[str, Any] | None = None,
     forward: str | None = None,
     reference: Path | None = None,
@@ -104,10 +120,13 @@ def restore_files(
     """Check everything, solve, then write everything.
 
     Args:
+        preset: where what `own` does not have comes from; None if it is complete.
         asked: fields of `observations.Request` beside task and sizes.
         changes: fields of `SolveOptions`; None leaves a field to the fidelity and the preset.
     """
-    _check_files(inputs, task, preset, outputs, asked, reference)
+    if own.encoder is None:
+        preset.task_parameters(task)
+    _check_files(inputs, outputs, asked, reference)
 
     from . import observations, restore
     from .generative_encoder import GenerativeEncoder
@@ -118,10 +137,10 @@ def restore_files(
         restore.check_extra(extra, sources, paths)
     for path in paths:
         restore.check_extra(path, sources, [])
-    model = GenerativeEncoder.from_preset(preset, task, parameters=parameters, forward=forward)
+    model = GenerativeEncoder.from_preset(preset, task, parameters=parameters, forward=forward, own=own)
     options = model.options(fidelity, **changes)
     model.check(options)
-    request = observations.Request(model.task, preset.resolution, preset.channels, seed=options.seed, **asked)
+    request = observations.Request(model.task, *model.shape[1:], seed=options.seed, **asked)
     items = [observations.observe(path, request, reference) for path in inputs]
     for item in items:
         if item.note and not outputs.quiet:
@@ -138,7 +157,7 @@ def restore_files(
                 progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
                 watch=_frames_of(model, items[0], frames) if outputs.animate else None,
             )
-    notes = restore.records(items, model, None if preview else options, found, preset.name)
+    notes = restore.records(items, model, None if preview else options, found, preset.name if preset else None)
     restore.write(paths, found, notes)
     _write_extras(outputs, items, model.task, found, notes, frames)
     if outputs.as_json:
@@ -149,11 +168,10 @@ def restore_files(
         click.echo(f"{outputs.panel}: panel of {len(items)}", err=outputs.as_json)
 
 
-def _check_files(inputs, task, preset, outputs: Outputs, asked, reference) -> None:
+def _check_files(inputs, outputs: Outputs, asked, reference) -> None:
     """Refuse what can be refused before TensorFlow takes its seconds."""
     from . import images, plots
 
-    preset.task_parameters(task)
     for path in [*inputs, *filter(None, (asked.get("mask"), reference))]:
         images.size(path)
     for name, given in (("reference", reference), ("mask", asked.get("mask")), ("box", asked.get("box"))):

@@ -1,4 +1,4 @@
-"""The commands `gekeras train gan | autoencoder | aegan` and `gekeras export`: from pictures to a preset."""
+"""The commands `gekeras train autoencoder | aegan` and `gekeras export`: from a generator to a preset."""
 
 from __future__ import annotations
 
@@ -7,37 +7,9 @@ from pathlib import Path
 import click
 
 from . import config, presets
-from .cli_options import FILE, parameter_option, task_option, volume_options, volume_options_of
+from .cli_options import FILE, parameter_option, task_option, volume_options_of
 from .cli_options import options as shared
-
-
-def train_options(command):
-    for option in reversed(
-        (
-            click.option(
-                "--run",
-                "folder",
-                type=FILE,
-                required=True,
-                help="Run folder; a run that was stopped goes on from its last checkpoint.",
-            ),
-            click.option(
-                "--minutes", type=click.FloatRange(min=0), default=0.0, help="Stop, with a checkpoint, after so long."
-            ),
-            click.option("--memory", is_flag=True, help="Decode all pictures once and hold them in memory."),
-            click.option("--bfloat16", is_flag=True, help="bfloat16 activations over float32 weights."),
-            click.option("--seed", type=click.IntRange(min=0), default=1000, show_default=True),
-            click.option("--quiet", is_flag=True, help="No progress lines."),
-            click.option(
-                "--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time."
-            ),
-            click.option("--turn", is_flag=True, help="Show pictures turned by quarter turns, too: they have no up."),
-            volume_options,
-        )
-    ):
-        command = option(command)
-    return command
-
+from .cli_run import RunCommand, be_deterministic, pictures_argument, train_options
 
 coder_options = shared(
     click.option(
@@ -57,67 +29,19 @@ def train():
     """Train the generator, then an autoencoder for each task."""
 
 
-def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
-    stages = [value.split(":") for value in values]
-    if not all(len(parts) == 3 and all(part.isdecimal() for part in parts) for parts in stages):
-        raise click.BadParameter("a stage is RESOLUTION:FADE:STABLE, in images, as 16:20000:50000")
-    return tuple(config.Stage(*map(int, parts)) for parts in stages)
-
-
-@train.command("gan")
-@click.argument("pictures", nargs=-1, required=True, type=FILE)
-@train_options
-@click.option("--resolution", type=int, default=128, show_default=True, help="Side of the pictures, a power of two.")
-@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
-@click.option("--latent-size", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option(
-    "--fmap-base",
-    type=click.IntRange(min=1),
-    default=8192,
-    show_default=True,
-    help="Channels at a resolution r: min(2 base / r, max).",
-)
-@click.option("--fmap-max", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option("--loss", type=click.Choice(["wgan-gp", "nonsaturating"]), default="wgan-gp", show_default=True)
-@click.option(
-    "--stage",
-    "stages",
-    multiple=True,
-    callback=_stage,
-    metavar="RES:FADE:STABLE",
-    help="One resolution of the schedule, in images; repeat, smallest first. Default: the original's, 600,000 each part.",
-)
-@click.option(
-    "--batch", "batch_size", type=click.IntRange(min=0), default=0, help="Images a step; default: the original's table."
-)
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True)
-@click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
-def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **values):
-    """Train a progressive GAN on PICTURES: folders or tar shards.
-
-    \b
-    Example:
-      gekeras train gan photos/ --run runs/gan --resolution 64 --fmap-base 2048 --fmap-max 128 --latent-size 256 \\
-        --loss nonsaturating --batch 32 \\
-        --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:100000
-    """
-    cut = volume_options_of(values)
-    options = config.GANOptions(channels=int(channels), mixed_precision=bfloat16, **values)
-
-    from . import data
-    from .training import gan
-
-    seen = gan.train(options, data.entries(*pictures, options=cut), folder, memory=memory, minutes=minutes, quiet=quiet)
-    click.echo(f"{folder}: {seen:,} images shown")
-
-
-@train.command("autoencoder")
-@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@train.command("autoencoder", cls=RunCommand)
+@pictures_argument
 @task_option
 @parameter_option
 @click.option("--operator", metavar="MODULE:OBJECT", help="A degradation of one's own, for a task of that name.")
 @train_options
-@click.option("--generator", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN.")
+@click.option(
+    "--generator",
+    type=FILE,
+    required=True,
+    metavar="RUN|PRESET",
+    help="Run folder of the GAN, or a preset with a generator.",
+)
 @click.option(
     "--from",
     "start",
@@ -138,7 +62,21 @@ def train_gan(pictures, folder, minutes, memory, bfloat16, quiet, channels, **va
     help="Real images between two points of the validation curve.",
 )
 def train_autoencoder(
-    pictures, task, parameters, operator, folder, minutes, memory, bfloat16, quiet, generator, start, validation, **values
+    pictures,
+    task,
+    parameters,
+    operator,
+    folder,
+    minutes,
+    save_every,
+    deterministic,
+    memory,
+    bfloat16,
+    quiet,
+    generator,
+    start,
+    validation,
+    **values,
 ):
     """Train a task's autoencoder on PICTURES and as many generated ones.
 
@@ -151,11 +89,10 @@ def train_autoencoder(
     parameters = {**parameters, **({"operator": operator} if operator else {})}
 
     from .operators import make_task
-    from .training import autoencoder, gan
+    from .training import autoencoder
 
-    nets, _ = gan.networks_of(generator)
-    network = gan.generator_of(nets)
-    shape = network.config
+    be_deterministic(deterministic)
+    network, shape = _generator_of(generator)
     sources = _sources(pictures, cut, validation, shape, memory)
     curve = autoencoder.train(
         options,
@@ -167,8 +104,21 @@ def train_autoencoder(
         start=_weights_of(start, task) if start else None,
         minutes=minutes,
         quiet=quiet,
+        save_every=save_every,
     )
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
+
+
+def _generator_of(path: Path):
+    """G of a GAN's run or of a preset, as a callable, and a dict with its resolution, channels and latent_size."""
+    if (path / "preset.json").is_file():
+        preset = presets.load(str(path.resolve()))  # an absolute path is never another preset's name
+        return preset.part("generator"), {name: preset.info[name] for name in ("resolution", "channels", "latent_size")}
+
+    from .training import gan
+
+    network = gan.generator_of(gan.networks_of(path)[0])
+    return network, network.config
 
 
 def _sources(pictures, cut: config.VolumeOptions, validation: int, shape: dict, memory: bool) -> list:
@@ -194,8 +144,8 @@ def _weights_of(start: Path, task: str):
     return {k: v for part, loaded in parts for k, v in checkpoints.weights_of_part(part, loaded).items()}
 
 
-@train.command("aegan")
-@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@train.command("aegan", cls=RunCommand)
+@pictures_argument
 @train_options
 @click.option(
     "--gan", "gan_run", type=FILE, required=True, metavar="RUN", help="Run folder of the GAN whose networks are trained on."
@@ -225,7 +175,9 @@ def _weights_of(start: Path, task: str):
     help="Of the mean KL divergence of a latent dimension from N(0, 1).",
 )
 @click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
-def train_aegan(pictures, folder, minutes, memory, bfloat16, quiet, gan_run, validation, **values):
+def train_aegan(
+    pictures, folder, minutes, save_every, deterministic, memory, bfloat16, quiet, gan_run, validation, **values
+):
     """Train the AEGAN baseline on PICTURES: a GAN's networks and an encoder, together.
 
     \b
@@ -237,9 +189,10 @@ def train_aegan(pictures, folder, minutes, memory, bfloat16, quiet, gan_run, val
 
     from .training import aegan
 
+    be_deterministic(deterministic)
     _, shape = aegan.read_gan(gan_run)
     sources = _sources(pictures, cut, validation, shape, memory)
-    curve = aegan.train(options, *sources, gan_run, folder, minutes=minutes, quiet=quiet)
+    curve = aegan.train(options, *sources, gan_run, folder, minutes=minutes, quiet=quiet, save_every=save_every)
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
 

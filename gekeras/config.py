@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
 
+# What a command was given, by parameter name, while it runs: a run folder keeps it, so that the run can be resumed by name.
+ARGUMENTS: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("arguments", default=None)
+
 # Minibatch per resolution of the progressive GAN's single-GPU configuration.
 MINIBATCH = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
+LEARNING_RATE = {1024: 0.0015}  # of the same configuration, 0.001 elsewhere
 
 
 RAMPS = ("none", "cosine")
-PRIORS = ("l2", "sphere", "norm")
+PRIORS = ("l2", "sphere", "norm", "box")
+LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
 
 
 def _require(condition: bool, rule: str, received: Any) -> None:
@@ -80,7 +86,9 @@ class GANOptions:
         stages: the schedule, in images shown; empty means `paper_stages(resolution)`.
         loss: `"wgan-gp"` (the original's) or `"nonsaturating"` (with the lazy R1 penalty).
         batch_size: images a step at every resolution; 0 means the original's table `MINIBATCH`.
-        learning_rate, beta_1, beta_2: Adam's, for both networks.
+        learning_rate: Adam's, for both networks, at every resolution; 0 means the original's, 0.001 and `LEARNING_RATE`.
+        batch_sizes, learning_rates: pairs (resolution, value) that override the two above.
+        beta_1, beta_2: Adam's.
         average_decay: decay a step of the moving average of the generator's weights.
         gradient_penalty, penalty_target, drift: WGAN-GP's weight, its gradient norm, and the weight of D(x)^2.
         r1_every: steps between two R1 penalties (`training.losses.r1_weight` has the weight).
@@ -98,7 +106,9 @@ class GANOptions:
     stages: tuple[Stage, ...] = ()
     loss: str = "wgan-gp"
     batch_size: int = 0
-    learning_rate: float = 0.001
+    batch_sizes: tuple[tuple[int, int], ...] = ()
+    learning_rate: float = 0.0
+    learning_rates: tuple[tuple[int, float], ...] = ()
     beta_1: float = 0.0
     beta_2: float = 0.99
     average_decay: float = 0.999
@@ -118,6 +128,10 @@ class GANOptions:
         sizes = [stage.resolution for stage in stages]
         if sizes[-1] != self.resolution or any(b != 2 * a for a, b in zip(sizes, sizes[1:])):
             raise ValueError(f"stages must double up to resolution {self.resolution}; received {sizes}")
+        for name in ("batch_sizes", "learning_rates"):
+            pairs = getattr(self, name)
+            right = all(resolution in sizes and value > 0 for resolution, value in pairs)
+            _require(right, f"{name} must be pairs of a stage's resolution and a value above 0", pairs)
         object.__setattr__(self, "stages", tuple(stages))
 
 
@@ -192,6 +206,58 @@ class AEGANOptions:
 
 
 @dataclass(frozen=True)
+class BEGANOptions:
+    """How a boundary equilibrium GAN is built and trained; defaults are those of its public implementation, whose steps of
+    16 images are counted in images here (Berthelot et al. 2017).
+
+    Attributes:
+        resolution, channels, latent_size, width, skip: see `gekeras.models.began.BEGANGenerator`.
+        images: real images shown, 500,000 steps.
+        batch_size: real images a step, and as many generated ones.
+        learning_rate, final_learning_rate: Adam's rate, for both networks, is halved every `halve_every` images until it is
+            the final one.
+        halve_every: images, 100,000 steps.
+        beta_1, beta_2: Adam's.
+        gamma: the diversity ratio that is kept between the losses of generated and real images: less is sharper and less
+            varied, more the reverse; 0.3 to 0.7 in the paper.
+        lambda_k: the gain of k, the weight that keeps that ratio.
+        average_decay: decay a step of the moving average of the generator's weights, which is what is exported; 0 for
+            none, as the original.
+        mirror, turn, mixed_precision, seed: as in `GANOptions`.
+    """
+
+    resolution: int = 64
+    channels: int = 3
+    latent_size: int = 64
+    width: int = 128
+    skip: bool = False
+    images: int = 8_000_000
+    batch_size: int = 16
+    learning_rate: float = 0.00008
+    final_learning_rate: float = 0.00002
+    halve_every: int = 1_600_000
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    gamma: float = 0.5
+    lambda_k: float = 0.001
+    average_decay: float = 0.999
+    mirror: bool = True
+    turn: bool = False
+    mixed_precision: bool = False
+    seed: int = 1000
+
+    def __post_init__(self):
+        right = 8 <= self.resolution <= 1024 and not self.resolution & (self.resolution - 1)
+        _require(right, "resolution must be a power of two from 8 to 1024", self.resolution)
+        rates = (self.final_learning_rate, self.learning_rate)
+        _require(0 < rates[0] <= rates[1], "final_learning_rate must be above 0 and at most learning_rate", rates)
+        _require(self.halve_every >= 1, "halve_every must be 1 image or more", self.halve_every)
+        _require(0 <= self.gamma <= 1, "gamma must be from 0 to 1", self.gamma)
+        _require(self.lambda_k >= 0, "lambda_k must be 0 or more", self.lambda_k)
+        _require(0 <= self.average_decay < 1, "average_decay must be from 0 to below 1", self.average_decay)
+
+
+@dataclass(frozen=True)
 class SolveOptions:
     """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
 
@@ -200,8 +266,9 @@ class SolveOptions:
         learning_rate: Adam's.
         ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
         weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
-        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm) or `"norm"`.
-        starts: N(0, I) candidates a picture, of which the one with the lowest objective is the start; 1 is the paper's.
+        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
+            is kept in [-1, 1]^d, for a generator of uniform latents).
+        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective is the start; 1 is the paper's.
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
@@ -256,10 +323,15 @@ def from_dict(cls: type, values: dict[str, Any]):
     known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(values) - known):
         raise ValueError(f"unknown option {', '.join(unknown)}; {cls.__name__} has {', '.join(sorted(known))}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    values = {k: _tuples(v) for k, v in values.items()}
     if "stages" in values:
         values["stages"] = tuple(s if isinstance(s, Stage) else Stage(**s) for s in values["stages"])
     return cls(**values)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which is what JSON makes of tuples, as tuples, at every depth."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def to_json(options: Any) -> str:

@@ -116,21 +116,23 @@ def export(
 def export_generator(run: Path, preset: Path) -> dict[str, Any]:
     """The averaged generator of a GAN run -> `preset/generator`, and what training can go on from -> `preset/training`."""
     nets, record = gan.networks_of(run)
-    shutil.rmtree(preset / "generator", ignore_errors=True)
     generator = gan.generator_of(nets)
-    save_part(generator, preset / "generator", "latent", "image")
+    size = save_generator(generator, preset)
     shutil.rmtree(preset / "training", ignore_errors=True)
     weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
     checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
-    latent = tf.random.stateless_normal((48, generator.config["latent_size"]), seed=(0, 0))
-    images.write(preset / "samples.png", plots.grid(np.clip(generator(latent), -1, 1), columns=12))
-    config = generator.config
-    return dict(
-        resolution=config["resolution"],
-        channels=config["channels"],
-        latent_size=config["latent_size"],
-        generator=dict(parameters=generator.count_params(), images=record["images"], options=record["options"]),
-    )
+    facts = dict(parameters=generator.count_params(), images=record["images"], options=record["options"])
+    return {**size, "generator": facts}
+
+
+def save_generator(network, preset: Path) -> dict[str, int]:
+    """A generator -> `preset/generator`, a sheet of its pictures -> `preset/samples.png`; its size, for the record."""
+    shutil.rmtree(preset / "generator", ignore_errors=True)
+    save_part(network, preset / "generator", "latent", "image")
+    latent_size, (_, resolution, _, channels) = network.inputs[0].shape[1], network.outputs[0].shape
+    latent = tf.random.stateless_normal((48, latent_size), seed=(0, 0))
+    images.write(preset / "samples.png", plots.grid(np.clip(network(latent), -1, 1), columns=12))
+    return dict(resolution=resolution, channels=channels, latent_size=latent_size)
 
 
 def export_autoencoder(run: Path, preset: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:

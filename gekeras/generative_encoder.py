@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from . import presets
-from .config import FIDELITIES, SolveOptions
+from . import parts, presets
+from .config import FIDELITIES, LATENTS, SolveOptions
+from .modules import Range, adopt, as_module, name_of, of_saved_model
 from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
 from .solve.loop import Callback
@@ -23,51 +24,87 @@ class GenerativeEncoder:
     """Restores pictures: x_hat = G(argmin_z ||E(S(G(z))) - E(x_dagger)||^2 + lambda ||z||^2).
 
     Args:
-        generator: G, any callable latent `[n, latent_size]` -> image `[n, h, w, c]` in [-1, 1].
-        encoder: E, any callable image -> code `[n, k]`.
-        latent_size: d; read from the generator's input shape if it is a Keras model.
+        generator: G, latent `[n, latent_size]` -> image `[n, h, w, c]`: any callable, a Keras model, or the path of a Keras
+            file, a SavedModel, or a TF-Hub module (`modules.load_module`).
+        encoder: E, image -> code `[n, k]`, likewise; maps `[n, h, w, k]` of a Keras model or a file are flattened.
+        latent_size: d; known where the generator is a Keras model or a file that tells it.
         task: name of a task or a `Task`, which holds S and how measurements become x_dagger.
-        decoder: DC, code -> image, for `decode` and the ConvAE baseline.
+        decoder: DC, code -> image, likewise, for `decode` and the ConvAE baseline.
+        generator_range, encoder_range: of the pictures that G gives, and that E takes and DC gives; (-1, 1) by default.
+        latent: what G's input is drawn from, and with it the starts: "normal", N(0, I), or "uniform" in [-1, 1]^d.
+
+    Attributes:
+        shape: (h, w, c) of the pictures, where the generator or the preset tells it.
 
     Raises:
-        ValueError: unknown task, or the latent size is neither given nor known.
+        ValueError: unknown task or latent, the latent size is neither given nor known, as `modules.adopt`, and for Keras
+            models and files as `parts.fit`.
     """
 
-    def __init__(self, generator, encoder, latent_size: int | None = None, task="reconstruct", decoder=None):
-        self.generator, self.encoder, self.decoder = generator, encoder, decoder
-        self.task: Task = make_task(task) if isinstance(task, str) else task
-        self.latent_size = latent_size or _input_size(generator)
+    def __init__(
+        self,
+        generator,
+        encoder,
+        latent_size: int | None = None,
+        task="reconstruct",
+        decoder=None,
+        *,
+        generator_range: Range | None = None,
+        encoder_range: Range | None = None,
+        latent: str = "normal",
+    ):
+        if latent not in LATENTS:
+            raise ValueError(f"latent must be one of {', '.join(LATENTS)}; received {latent!r}")
+        generator = adopt(generator, "generator", output_range=generator_range)
+        encoder = adopt(encoder, "encoder", input_range=encoder_range)
+        decoder = None if decoder is None else adopt(decoder, "decoder", output_range=encoder_range)
+        self.latent_size, self.latent = parts.input_size(generator, latent_size), latent
+        self.generator, self.encoder, self.decoder = parts.fit(generator, encoder, decoder, self.latent_size)
+        self.shape = parts.picture_shape(self.generator)
+        self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
+        self.own = parts.Own()
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
 
     @classmethod
     def from_preset(
-        cls, preset="faces-64", task: str = "reconstruct", models=None, *, parameters=None, forward=None
+        cls,
+        preset="faces-64",
+        task: str = "reconstruct",
+        models=None,
+        *,
+        parameters=None,
+        forward=None,
+        own: parts.Own | None = None,
     ) -> GenerativeEncoder:
         """Load a preset's parts. The generator is loaded once a process, however many tasks use it.
 
         Args:
-            preset: name, folder, or a loaded `presets.Preset`.
-            task: one of the preset's tasks.
+            preset: name, folder, or a loaded `presets.Preset`; not looked at if `own` has both generator and encoder.
+            task: one of the preset's tasks; with an encoder of one's own any task.
             models: folder of presets to look in first.
             parameters: of the degradation, over those that the preset's encoder was trained with, as `{"sigma": 0.3}`.
             forward: S instead of the task's, see `Task.with_forward`.
+            own: networks in the places of the preset's. A generator of one's own has its own size and latent, and the
+                library's options for a solve; with an encoder of one's own there is no decoder but one's own.
 
         Raises:
             presets.PresetError (a ValueError): unknown preset or task, missing or damaged part.
-            ValueError: unknown parameter, or a forward map that is none or whose result is no picture for E.
+            ValueError: unknown parameter, a forward map that is none or whose result is no picture for E, or networks of
+                one's own that do not fit, see `parts.fit`.
         """
-        if not isinstance(preset, presets.Preset):
+        own = own or parts.Own()
+        if own.complete:
+            preset = None
+        elif not isinstance(preset, presets.Preset):
             preset = presets.load(preset, models)
-        values = {**preset.task_parameters(task), **(parameters or {})}
-        description = make_task(task, preset.resolution, preset.channels, **values)
-        description = description.with_forward(forward) if forward else description
-        shape = (1, preset.resolution, preset.resolution, preset.channels)
-        if forward and (found := np.shape(description.forward(np.zeros(shape, np.float32)))) != shape:
-            raise ValueError(f"forward map {forward} turns {list(shape)} into {list(found)}; E takes the former only")
-        parts = [preset.part(name) for name in ("generator", f"encoder-{task}", f"decoder-{task}")]
-        model = cls(parts[0], parts[1], preset.latent_size, description, parts[2])
-        model.defaults = preset.info.get("solve", {})
+        known = preset.task_parameters(task) if own.encoder is None else preset.tasks.get(task, {}) if preset else {}
+        model = cls(**_choose(preset, task, own))
+        if own.generator is None:
+            model.shape = (preset.resolution, preset.resolution, preset.channels)
+            model.defaults = preset.info.get("solve", {})
+        parts.check_square(model.shape, name_of(model.generator))
+        model.own, model.task = own, _describe(task, model.shape, {**known, **(parameters or {})}, forward)
         return model
 
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:
@@ -95,7 +132,7 @@ class GenerativeEncoder:
     def decode(self, code) -> np.ndarray:
         """DC(m), the autoencoder's own picture (the ConvAE baseline). Raises ValueError without a decoder."""
         if self.decoder is None:
-            raise ValueError("this GenerativeEncoder has no decoder")
+            raise ValueError("this GenerativeEncoder has no decoder: there is no picture without a solve")
         return np.asarray(self.decoder(np.asarray(code, np.float32)))
 
     def solve(
@@ -156,7 +193,12 @@ class GenerativeEncoder:
         if key not in self._solvers:
             task, networks = self.task, (self.generator, self.encoder)
             self._solvers[key] = Solver(
-                *networks, task.forward, task.measure or task.forward, prior=options.prior, ramp=options.ramp
+                *networks,
+                task.forward,
+                task.measure or task.forward,
+                prior=options.prior,
+                ramp=options.ramp,
+                latent=self.latent,
             )
         return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
 
@@ -170,6 +212,37 @@ class GenerativeEncoder:
         if known is None:
             raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
         return y * _mask(known, y.shape)
+
+
+def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[str, Any]:
+    """What the constructor takes: one's own networks or the preset's, whose decoder reads its own encoder's codes only."""
+
+    def choose(mine, name: str, **ranges):
+        if mine is not None:
+            return as_module(adopt(mine, name.partition("-")[0], **ranges))
+        loaded = preset.part(name)
+        return of_saved_model(loaded, f"of preset {preset.name}") if own.parts() else loaded
+
+    if own.generator is None:
+        found = {"latent_size": preset.latent_size, "latent": preset.latent}
+    else:
+        found = {"latent_size": own.latent_size, "latent": own.latent or "normal"}
+    found["generator"] = choose(own.generator, "generator", output_range=own.generator_range)
+    found["encoder"] = choose(own.encoder, f"encoder-{task}", input_range=own.encoder_range)
+    if own.encoder is None or own.decoder is not None:
+        found["decoder"] = choose(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
+    return found
+
+
+def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:
+    """The task for pictures of that shape. Raises ValueError as `make_task`, and for another S that changes the shape."""
+    task = make_task(name, *shape[1:], **parameters)
+    if not forward:
+        return task
+    task, shape = task.with_forward(forward), (1, *shape)
+    if (found := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
+        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(found)}; E takes the former only")
+    return task
 
 
 def consistent(task: Task, image, y, known=None) -> np.ndarray:
@@ -208,9 +281,3 @@ def _batch(images) -> np.ndarray:
     if images.ndim not in (2, 4):  # [n, k] is what a measurement like y = A x is
         raise ValueError(f"expected a batch [n, h, w, c]; received shape {list(images.shape)}")
     return images
-
-
-def _input_size(generator) -> int:
-    if hasattr(generator, "input_shape"):
-        return generator.input_shape[-1]
-    raise ValueError("latent_size is needed: the generator is not a Keras model that tells it")

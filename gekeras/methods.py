@@ -39,7 +39,8 @@ def groups(
         table["GE", "GE consistent"] = lambda y, known: _ge_twice(model, options, y, known)
     else:
         table[("GE",)] = lambda y, known: {"GE": model.solve(y, options, known=known).image}
-    table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
+    if model.decoder is not None:
+        table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
         pixels = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0, consistent=False)
@@ -47,7 +48,7 @@ def groups(
     if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
         table[("AEGAN",)] = _aegan(preset)
     for count in bits:
-        table[f"GE {count} bit", f"ConvAE {count} bit"] = _coded(model, options, count)
+        table[(f"GE {count} bit", f"ConvAE {count} bit")[: 1 + (model.decoder is not None)]] = _coded(model, options, count)
     table.update({(name,): _named(name, function) for name, function in classical(model).items()})
     return table
 
@@ -82,7 +83,7 @@ def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict
 
 def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
     """Equation (4): x_dagger as it is, whatever happened to it."""
-    solver = Solver(model.generator, prior=options.prior, ramp=options.ramp)
+    solver = Solver(model.generator, prior=options.prior, ramp=options.ramp, latent=model.latent)
     options = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0, consistent=False)
 
     def solve(y, known):
@@ -100,6 +101,7 @@ def _aegan(preset: Preset) -> Group:
 def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
     def restore(y, known):
         code = codes.dequantize(codes.quantize(model.encode(y), bits))
-        return {f"GE {bits} bit": model.solve_code(code, options).image, f"ConvAE {bits} bit": model.decode(code)}
+        found = {f"GE {bits} bit": model.solve_code(code, options).image}
+        return {**found, f"ConvAE {bits} bit": model.decode(code)} if model.decoder is not None else found
 
     return restore

@@ -67,7 +67,8 @@ class Preset:
 
     Attributes:
         folder: where it lies.
-        info: `preset.json`: resolution, channels, latent_size, code_size, tasks (name -> parameters of the degradation),
+        info: `preset.json`: resolution, channels, latent_size, latent (what z is drawn from, "normal" where it is not
+            said, or "uniform"), code_size, tasks (name -> parameters of the degradation),
             solve (values that override the defaults of `SolveOptions`), training, data, terms, scores, checksums.
     """
 
@@ -89,6 +90,10 @@ class Preset:
     @property
     def latent_size(self) -> int:
         return self.info["latent_size"]
+
+    @property
+    def latent(self) -> str:
+        return self.info.get("latent", "normal")
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:

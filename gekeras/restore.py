@@ -164,9 +164,13 @@ def _mean_scores(pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def records(
-    items: list[Observation], model: GenerativeEncoder, options: SolveOptions | None, found: list[Restored], preset: str
+    items: list[Observation],
+    model: GenerativeEncoder,
+    options: SolveOptions | None,
+    found: list[Restored],
+    preset: str | None,
 ) -> list[dict[str, Any]]:
-    """The JSON record of each result; `options` is None for a preview."""
+    """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used."""
     import tensorflow as tf
 
     versions = {
@@ -175,10 +179,12 @@ def records(
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+    own = {"parts": model.own.record()} if model.own.parts() else {}
     return [
         {
             "input": str(item.path),
             "preset": preset,
+            **own,
             "task": model.task.name,
             "parameters": model.task.parameters,
             "note": item.note,

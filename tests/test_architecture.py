@@ -12,12 +12,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gekeras"
 FLOORS = {
     **dict.fromkeys(["config", "images"], 0),
-    **dict.fromkeys(["operators", "metrics", "data", "plots", "models", "faces", "tiles", "codes", "baselines"], 1),
-    **dict.fromkeys(["training", "solve", "presets", "observations"], 2),
+    **dict.fromkeys(
+        ["operators", "metrics", "data", "plots", "models", "faces", "tiles", "codes", "baselines", "modules"], 1
+    ),
+    **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),
-    **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving"], 4),
-    **dict.fromkeys(["evaluate"], 5),
-    **dict.fromkeys(["cli_solve", "cli_train"], 6),
+    **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving", "cli_run"], 4),
+    **dict.fromkeys(["evaluate", "importing"], 5),
+    **dict.fromkeys(["cli_solve", "cli_gan", "cli_train", "cli_import"], 6),
     **dict.fromkeys(["cli"], 7),
 }
 ONLY = {"solve": {"config"}, "presets": {"config", "images"}}  # stricter than the floor: the solver takes callables
@@ -26,7 +28,16 @@ EXEMPT = {"__init__", "__main__", "_version"}  # the public names (lazily), `pyt
 CLASSIC = {"tensorflow_addons", "tensorflow_gan"}  # they import on the classic line only
 WITHOUT_CLASSIC = {"solve", "operators", "images", "presets", "generative_encoder"}
 HEAVY = CLASSIC | {"tensorflow", "tensorflow_probability", "keras"}  # seconds to import
-LIGHT = ["__init__", "cli", "cli_options", "cli_solve", "cli_train", "config", "images"]  # what `gekeras --help` imports
+LIGHT = [
+    "__init__",
+    "cli",
+    "cli_options", "cli_run", "cli_gan",
+    "cli_solve",
+    "cli_train",
+    "cli_import",
+    "config",
+    "images",
+]  # what `gekeras --help` imports
 
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {path: ast.parse(source, filename=str(path)) for path, source in SOURCES.items()}

@@ -396,6 +396,147 @@ def test_another_degradation(succeed, portrait, tmp_path):
     assert own["parameters"] == {"sigma": 0.5} and own["observation"]["mse"] > record["observation"]["mse"]
 
 
+# -------------------------------------------------------------------------------------------- networks of one's own
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory, every_task):
+    """A folder with the tiny preset's networks under names of their own, and others: `small.keras` makes 8x8 pictures."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("networks")
+    for part in ("generator", "encoder-superres", "decoder-superres"):
+        shutil.copytree(every_task / "tiny" / part / "1", folder / part)
+    z, image, code = keras.Input((7,)), keras.Input((SIDE, SIDE, 3)), keras.Input((5,))
+    for name, side in (("drawn", SIDE), ("small", 8)):
+        pixels = keras.layers.Dense(side * side * 3, activation="sigmoid")(z)
+        keras.Model(z, keras.layers.Reshape((side, side, 3))(pixels)).save(folder / f"{name}.keras")
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(5, 3)(image))
+    keras.Model(image, mean).save(folder / "mean.keras")
+    drawn = keras.layers.Dense(SIDE * SIDE * 3)(code)
+    keras.Model(code, keras.layers.Reshape((SIDE, SIDE, 3))(drawn)).save(folder / "redrawn.keras")
+    (folder / "text.keras").write_text("hello")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options", [("generator",), ("encoder",), ("generator", "encoder"), ("generator", "encoder", "decoder")]
+)
+def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks, options):
+    succeed(*solve(small, "-o", tmp_path / "own.png"))
+    names = {"generator": "generator", "encoder": "encoder-superres", "decoder": "decoder-superres"}
+    paths = [word for name in options for word in (f"--{name}", networks / names[name])]
+    needless = ["--preset", "no such preset"] if "encoder" in options and "generator" in options else []
+    succeed(*solve(small, *paths, *needless, "-o", tmp_path / "paths.png"))
+    own, record = record_of(tmp_path / "own.png"), record_of(tmp_path / "paths.png")
+    assert record["loss"] == pytest.approx(own["loss"], rel=1e-3)
+    assert np.abs(images.read(tmp_path / "own.png") - images.read(tmp_path / "paths.png")).max() <= 2.01 / 255
+    assert "parts" not in own and record["preset"] == (None if needless else "tiny")
+    assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
+    assert {name: part["name"] for name, part in record["parts"].items()} == {name: names[name] for name in options}
+    assert all(len(part["sha256"]) == 64 and part["range"] == [-1, 1] for part in record["parts"].values())
+    assert str(networks) not in json.dumps(record)
+
+
+def test_other_networks_from_end_to_end(succeed, portrait, tmp_path, networks):
+    """A generator in [0, 1] of uniform latents and an encoder, both Keras files, on a task that neither knows."""
+    parts = (
+        "--generator",
+        networks / "drawn.keras",
+        "--encoder",
+        networks / "mean.keras",
+        "--decoder",
+        networks / "redrawn.keras",
+    )
+    how = (
+        "--generator-range",
+        "0,1",
+        "--encoder-range",
+        "-1,1",
+        "--latent",
+        "uniform",
+        "--latent-size",
+        7,
+        "--prior",
+        "box",
+    )
+    line = succeed("solve", "--task", "deblur", *QUICK, portrait, "--simulate", *parts, *how).stdout
+    record = record_of(tmp_path / "portrait.restored.png")
+    assert "PSNR" in line and record["options"]["prior"] == "box" and record["parameters"]["sigma"] == SIDE / 32
+    generator = record["parts"]["generator"]
+    assert (generator["name"], generator["range"], generator["latent"]) == ("drawn.keras", [0, 1], "uniform")
+    succeed("solve", "--task", "deblur", portrait, "--preview", *parts, *how, "-o", tmp_path / "preview.png")
+    assert record_of(tmp_path / "preview.png")["method"] == "ConvAE"
+
+
+def test_eval_with_networks_of_one_s_own(succeed, refuse, pictures, tmp_path, networks):
+    common = [
+        "eval",
+        "--task",
+        "reconstruct",
+        "--data",
+        pictures,
+        "--count",
+        2,
+        *QUICK,
+        "--encoder",
+        networks / "mean.keras",
+    ]
+    table = succeed(*common, "-o", tmp_path / "a", "--bits", 8).stdout
+    methods = [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
+    assert methods == ["GE", "invertGAN", "GE 8 bit"]
+    header = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    assert header["preset"] == "tiny" and header["parts"]["encoder"]["name"] == "mean.keras"
+    decoded = succeed(*common, "-o", tmp_path / "b", "--decoder", networks / "redrawn.keras").stdout
+    assert "| ConvAE | 2 | " in decoded
+    assert "other options" in refuse(*common, "-o", tmp_path / "b", "--bits", 8)
+    assert "--record keeps the scores of the preset's own task and parts" in refuse(
+        *common, "-o", tmp_path / "c", "--record"
+    )
+    drawn = ("--generator", networks / "drawn.keras", "--generator-range", "0,1")
+    succeed(*common, *drawn, "-o", tmp_path / "d", "--method", "GE")
+    assert json.loads((tmp_path / "d.jsonl").read_text().splitlines()[0])["preset"] is None
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ("--generator {}/missing", "missing: no such file or folder"),
+        ("--encoder {}", "is no SavedModel: it holds no saved_model.pb"),
+        ("--encoder {}/text.keras", "text.keras is not a readable Keras model: "),
+        ("--encoder {}/small.keras", "the encoder small.keras takes [n, 7], the generator of preset tiny gives 16x16x3"),
+        ("--generator {}/small.keras", "the encoder of preset tiny takes 16x16x3, the generator small.keras gives 8x8x3"),
+        ("--generator {}/drawn.keras --latent-size 8", "latent_size is 8, but the generator drawn.keras takes 7 numbers"),
+        ("--encoder {}/mean.keras --decoder {}/decoder-superres", "the decoder decoder-superres takes [n, 16], the encoder"),
+        ("--encoder {}/mean.keras --preview", "no decoder"),
+        ("--encoder {}/mean.keras --task paint", "unknown task 'paint'"),
+        ("--generator-range 0,1", "generator_range belongs to a generator of one's own"),
+        ("--encoder-range 0,1", "encoder_range belongs to an encoder of one's own"),
+        ("--latent uniform", "latent belongs to a generator of one's own"),
+        ("--latent-size 3", "latent_size belongs to a generator of one's own"),
+        ("--generator {}/drawn.keras --latent even", "'even' is not one of"),
+        ("--generator {}/drawn.keras --generator-range 1,0", "generator_range must be two numbers, the lower one first"),
+        ("--generator {}/drawn.keras --generator-range wide", "'wide' is not a list of numbers"),
+    ],
+)
+def test_networks_that_are_refused(refuse, small, networks, arguments, says):
+    assert says in refuse(*solve(small, *arguments.format(networks, networks).split()))
+
+
+def test_a_preset_of_uniform_latents_needs_nothing_else(succeed, every_task, small, pictures, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(every_task / "tiny", models / "began")
+    info = json.loads((models / "began" / "preset.json").read_text())
+    (models / "began" / "preset.json").write_text(json.dumps({**info, "latent": "uniform"}))
+    named = ("--models", models, "--preset", "began")
+    losses = []
+    for preset in ((), named):
+        succeed(*solve(small, *preset, "--steps", 0, "--starts", 1))
+        losses.append(record_of(tmp_path / "small.restored.png")["loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+    succeed("eval", "--task", "superres", "--data", pictures, "--count", 1, *QUICK, "-o", tmp_path / "scores", *named)
+
+
 # ------------------------------------------------------------------------------------------------ whole photographs
 
 

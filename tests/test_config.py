@@ -39,7 +39,7 @@ def test_json_round_trip(options):
         ({"tolerance": -1}, "tolerance must be 0 or more"),
         ({"patience": 0}, "patience must be 1 or more"),
         ({"ramp": "linear"}, "ramp must be one of none, cosine; received 'linear'"),
-        ({"prior": "l1"}, "prior must be one of l2, sphere, norm; received 'l1'"),
+        ({"prior": "l1"}, "prior must be one of l2, sphere, norm, box; received 'l1'"),
     ],
 )
 def test_solve_options_that_are_refused(changes, says):

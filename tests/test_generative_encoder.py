@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
-from gekeras import GenerativeEncoder, presets
+from gekeras import GenerativeEncoder, methods, presets
 from gekeras.config import FIDELITIES, SolveOptions
 from gekeras.generative_encoder import consistent
 from gekeras.models.pgan import Generator
 from gekeras.operators import Downsample, GaussianBlur, Task, make_task
+from gekeras.parts import Own
 from gekeras.solve import Solver, Target, starts
 
 FEW = SolveOptions(steps=4, starts=4, ramp="cosine", seed=2)
@@ -171,6 +172,120 @@ def test_the_latent_size_is_read_from_a_keras_model():
     assert GenerativeEncoder(generator, lambda x: x).latent_size == 12
     with pytest.raises(ValueError, match="latent_size is needed"):
         GenerativeEncoder(lambda z: z, lambda x: x)
+
+
+# ------------------------------------------------------------------------------------- one's own parts in a preset
+
+
+def changed(tiny, folder, **values):
+    """A copy of the preset with other values in its record."""
+    copy = shutil.copytree(tiny.folder, folder / "tiny")
+    record = json.loads((copy / "preset.json").read_text())
+    (copy / "preset.json").write_text(json.dumps({**record, **values}))
+    return presets.load(str(copy))
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_preset_of_uniform_latents(tiny, tmp_path, small, count):
+    """Starts are what its generator was trained on, with the whole solve, from codes and for invertGAN, too."""
+    model = GenerativeEncoder.from_preset(changed(tiny, tmp_path, latent="uniform"), "superres")
+    start = dataclasses.replace(FEW, steps=0, starts=count)
+    candidates = starts.draw(FEW.seed, count, GAN.latent_size, "uniform").numpy()
+    groups = methods.groups(model, start)
+    found = [model.solve(small, start).latent, model.solve_code(model.encode(small), start).latent]
+    for latent in found:
+        assert all((row == candidates).all(axis=1).any() for row in latent)
+    pictures = model.generate(candidates)
+    for name in ("invertGAN", "CSGM"):
+        for image in groups[(name,)](small, None)[name]:
+            assert np.abs(pictures - image).max(axis=(1, 2, 3)).min() < 1e-5
+    box = model.options("fast", steps=6, starts=count, prior="box", learning_rate=0.5)
+    together = model.solve(small, box)
+    assert np.abs(together.latent).max() == 1
+    np.testing.assert_allclose(model.solve(small[1:2], box).image[0], together.image[1], atol=1e-3)
+
+
+def test_presets_are_normal_where_they_do_not_say(tiny, tmp_path, superres, small):
+    assert tiny.latent == superres.latent == "normal"
+    model = GenerativeEncoder.from_preset(changed(tiny, tmp_path, latent="normal"), "superres")
+    np.testing.assert_array_equal(model.solve(small, FEW).latent, superres.solve(small, FEW).latent)
+    other = changed(tiny, tmp_path / "other", latent="cauchy")
+    with pytest.raises(ValueError, match="latent must be one of normal, uniform; received 'cauchy'"):
+        GenerativeEncoder.from_preset(other, "superres")
+
+
+def test_a_preset_s_parts_by_their_paths(tiny, superres, small):
+    """Each part alone, and all of them: the result is the preset's own."""
+    expected = superres.solve(small, FEW)
+    paths = {"generator": "generator", "encoder": "encoder-superres", "decoder": "decoder-superres"}
+    paths = {name: tiny.folder / folder for name, folder in paths.items()}
+    for own in (*({name: path} for name, path in paths.items()), paths):
+        model = GenerativeEncoder.from_preset(tiny, "superres", own=Own(**own))
+        assert model.shape == (SIDE, SIDE, 3) and model.latent_size == GAN.latent_size
+        assert model.task.parameters == superres.task.parameters
+        np.testing.assert_allclose(model.solve(small, FEW).image, expected.image, atol=1e-4)
+        if set(own) == {"encoder"}:
+            assert model.decoder is None and "ConvAE" not in [n for g in methods.groups(model, FEW, bits=(8,)) for n in g]
+        else:
+            np.testing.assert_allclose(model.decode(model.encode(small)), superres.decode(superres.encode(small)), atol=1e-4)
+
+
+def test_complete_parts_need_no_preset(tiny, superres, small):
+    own = Own(*(tiny.folder / name for name in ("generator", "encoder-superres")))
+    model = GenerativeEncoder.from_preset("no such preset", "superres", own=own)
+    np.testing.assert_allclose(model.solve(small, FEW).image, superres.solve(small, FEW).image, atol=1e-4)
+    deblur = GenerativeEncoder.from_preset(None, "deblur", own=own)
+    assert deblur.task.parameters["sigma"] == SIDE / 32
+
+
+def test_a_preset_without_tasks_and_an_encoder(tiny, tmp_path, superres, small):
+    bare = changed(tiny, tmp_path, tasks={}, solve={"steps": 5}, latent="uniform")
+    with pytest.raises(presets.PresetError, match="has no task 'superres'"):
+        GenerativeEncoder.from_preset(bare, "superres")
+    own = Own(encoder=tiny.folder / "encoder-superres")
+    model = GenerativeEncoder.from_preset(bare, "superres", own=own, parameters={"kernel": "bicubic"})
+    assert model.task.parameters == {"factor": 4, "kernel": "bicubic"} and model.options().steps == 5
+    assert model.latent == "uniform" and model.encode(small).shape == superres.encode(small).shape
+    with pytest.raises(ValueError, match="unknown task 'paint'; tasks are reconstruct"):
+        GenerativeEncoder.from_preset(bare, "paint", own=own)
+
+
+def test_functions_in_the_place_of_a_preset_s_parts(tiny, superres, small, large):
+    """What a function does not tell is found by trying; options measured with the preset's generator are not for another."""
+
+    def generator(latent):
+        return (superres.generator(latent) + 1) * 50
+
+    own = Own(generator=generator, latent_size=GAN.latent_size, generator_range=(0, 100), latent="uniform")
+    model = GenerativeEncoder.from_preset(tiny, "superres", own=own)
+    assert model.shape == (SIDE, SIDE, 3) and model.latent == "uniform" and model.defaults == {}
+    solver = Solver(superres.generator, superres.encoder, superres.task.forward, ramp="cosine", latent="uniform")
+    expected = solver.solve(superres.encode(small), GAN.latent_size, FEW)
+    np.testing.assert_allclose(model.solve(small, FEW).image, expected.image, atol=1e-3)
+
+    def encoder(image):
+        return tf.reduce_mean(image, axis=(1, 2))
+
+    model = GenerativeEncoder.from_preset(tiny, "reconstruct", own=Own(encoder=encoder))
+    np.testing.assert_allclose(model.encode(large), large.mean((1, 2)), atol=1e-6)
+
+
+def test_parts_that_do_not_fit_a_preset(tiny, superres):
+    for generator, says in (
+        (Generator(8, latent_size=12, fmap_base=16, fmap_max=4), "takes 16x16x3, the generator generator gives 8x8x3"),
+        (Generator(16, 1, latent_size=12, fmap_base=64, fmap_max=4), "takes 16x16x3, the generator generator gives 16x16x1"),
+    ):
+        with pytest.raises(ValueError, match=f"the encoder of preset tiny {says}: they must be of one size"):
+            GenerativeEncoder.from_preset(tiny, "superres", own=Own(generator=generator))
+
+    def wide(latent):
+        return tf.tile(superres.generator(latent), (1, 1, 2, 1))
+
+    def mean(image):
+        return tf.reduce_mean(image, axis=(1, 2))
+
+    with pytest.raises(ValueError, match="the generator wide gives 16x32x3 pictures; square ones of 1 or 3 channels"):
+        GenerativeEncoder.from_preset(tiny, "superres", own=Own(wide, mean, latent_size=GAN.latent_size))
 
 
 # -------------------------------------------------------------------------------------------------- missing pixels

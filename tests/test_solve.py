@@ -12,7 +12,7 @@ from gekeras.operators import Compose, Downsample, Upsample
 from gekeras.solve import Solver, Target, starts
 from gekeras.solve.objective import Weights, identity, make_objective
 from gekeras.solve.optimizers import RAMPS, adam_init, adam_update
-from gekeras.solve.priors import PRIORS
+from gekeras.solve.priors import PRIORS, PRIORS_OF
 
 RNG = np.random.default_rng(0)
 LATENT, SIDE = 6, 4
@@ -209,17 +209,65 @@ def test_the_paper_s_objective_is_the_default():
 def test_priors_by_hand():
     latent = RNG.normal(size=(4, 9))
     norm = np.linalg.norm(latent, axis=1)
-    for name, expected in {"l2": norm**2, "norm": (norm - 3) ** 2, "sphere": np.zeros(4)}.items():
-        np.testing.assert_allclose(PRIORS[name].penalty(tf.constant(latent)), expected, atol=1e-12)
-    np.testing.assert_array_equal(PRIORS["l2"].project(tf.constant(latent)), latent)
-    np.testing.assert_allclose(PRIORS["sphere"].project(tf.constant(latent)), 3 * latent / norm[:, None])
+    for priors, radius in ((PRIORS, 3), (PRIORS_OF["normal"], 3), (PRIORS_OF["uniform"], np.sqrt(3))):
+        penalties = {"l2": norm**2, "box": norm**2, "norm": (norm - radius) ** 2, "sphere": np.zeros(4)}
+        assert set(priors) == set(penalties)
+        for name, expected in penalties.items():
+            np.testing.assert_allclose(priors[name].penalty(tf.constant(latent)), expected, atol=1e-12)
+        np.testing.assert_array_equal(priors["l2"].project(tf.constant(latent)), latent)
+        np.testing.assert_allclose(priors["sphere"].project(tf.constant(latent)), radius * latent / norm[:, None])
+        np.testing.assert_array_equal(priors["box"].project(tf.constant(latent)), np.clip(latent, -1, 1))
+
+
+@pytest.mark.parametrize("latent, deviation, most", [("normal", 1.0, np.inf), ("uniform", 3**-0.5, 1.0)])
+def test_starts_are_draws_from_the_generator_s_distribution(latent, deviation, most):
+    """Mean 0, the distribution's own deviation, no number outside [-1, 1] if it has none, and the seed decides."""
+    drawn = starts.draw(5, 4000, LATENT, latent).numpy()
+    assert np.abs(drawn.mean(0)).max() < 0.07 and np.abs(drawn).max() <= most
+    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.05)
+    np.testing.assert_array_equal(drawn, starts.draw(5, 4000, LATENT, latent))
+    norms = np.linalg.norm(drawn, axis=1)
+    sphere = PRIORS_OF[latent]["sphere"].project(tf.constant(drawn))
+    np.testing.assert_allclose(np.linalg.norm(sphere, axis=1), np.sqrt(np.mean(norms**2)), rtol=0.02)
+
+
+def test_the_default_draw_is_the_normal_one():
+    np.testing.assert_array_equal(starts.draw(3, 5, LATENT), tf.random.stateless_normal((5, LATENT), seed=(3, 0)))
+    for count in (1, 16):
+        one, same = (Solver(curved_generator, encoder, **how) for how in ({}, {"latent": "normal"}))
+        np.testing.assert_array_equal(solve(one, codes(2), starts=count).latent, solve(same, codes(2), starts=count).latent)
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_a_picture_of_a_uniform_generator_in_a_batch_is_solved_as_alone(count):
+    solver = Solver(curved_generator, encoder, latent="uniform")
+    together = solve(solver, codes(4), starts=count)
+    np.testing.assert_array_equal(
+        solve(solver, codes(4), starts=1, steps=0).latent, np.repeat(starts.draw(4, 1, LATENT, "uniform"), 4, axis=0)
+    )
+    for i in range(4):
+        alone = solve(solver, codes(4)[i : i + 1], starts=count)
+        np.testing.assert_allclose(alone.latent[0], together.latent[i], atol=1e-4)
+
+
+def test_the_box_keeps_what_would_leave_it():
+    """A target that z = 3 would explain: l2 goes there, box stops at the border, each number by itself."""
+    wanted = np.array([[3.0, 0.5, -2.0, -0.5, 0.0, 1.5]], np.float32)
+    found = {}
+    for prior in ("l2", "box"):
+        solver = Solver(lambda z: z[:, None, :, None], identity, prior=prior, ramp="cosine", latent="uniform")
+        options = SolveOptions(steps=200, weight=0.0, prior=prior, ramp="cosine", starts=4)
+        found[prior] = solver.solve(wanted[:, None, :, None], LATENT, options).latent
+    np.testing.assert_allclose(found["l2"], wanted, atol=0.01)
+    np.testing.assert_allclose(found["box"], np.clip(wanted, -1, 1), atol=0.01)
 
 
 # ---------------------------------------------------------------------------------------------- the iteration
 
 
 def test_adam_against_keras():
-    curvature, target = RNG.uniform(0.1, 3, (2, 5)).astype(np.float32), RNG.normal(size=(2, 5)).astype(np.float32)
+    rng = np.random.default_rng(6)
+    curvature, target = rng.uniform(0.1, 3, (2, 5)).astype(np.float32), rng.normal(size=(2, 5)).astype(np.float32)
     variable = tf.Variable(tf.zeros((2, 5)))
     reference = keras.optimizers.Adam(0.1, epsilon=1e-8)
     ours, state = tf.zeros((2, 5)), adam_init(variable)

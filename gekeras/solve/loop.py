@@ -16,7 +16,7 @@ from ..config import SolveOptions
 from . import starts
 from .objective import Map, Target, Weights, identity, make_objective
 from .optimizers import RAMPS, AdamState, adam_init, adam_update
-from .priors import PRIORS
+from .priors import PRIORS_OF
 
 
 class Solution(NamedTuple):
@@ -72,6 +72,7 @@ class Solver:
     Args:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
         prior, ramp: names from `priors.PRIORS` and `optimizers.RAMPS`.
+        latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
     """
 
     def __init__(
@@ -83,8 +84,9 @@ class Solver:
         *,
         prior: str = "l2",
         ramp: str = "none",
+        latent: str = "normal",
     ):
-        self.generator, self.prior, self.ramp = generator, PRIORS[prior], RAMPS[ramp]
+        self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
@@ -134,7 +136,7 @@ class Solver:
         )
 
     def _start(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor:
-        candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size))
+        candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
         if options.starts == 1:
             return tf.repeat(candidates, _count(target), axis=0)
         key = (options.seed, options.starts, latent_size)

@@ -1,4 +1,4 @@
-"""Where the iteration starts: draws from N(0, I), the generator's input distribution (section 4.4)."""
+"""Where the iteration starts: draws from the generator's input distribution, N(0, I) in the paper (section 4.4)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ CHUNK = 64  # candidates at once: bounds the memory
 Compare = Sequence[Callable[[tf.Tensor], tf.Tensor]]
 
 
-def draw(seed: int, count: int, latent_size: int) -> tf.Tensor:
-    """`[count, latent_size]` draws from N(0, I), a function of the seed alone."""
+def draw(seed: int, count: int, latent_size: int, latent: str = "normal") -> tf.Tensor:
+    """`[count, latent_size]` draws from N(0, I), or evenly from [-1, 1]^d ("uniform"): a function of the seed alone."""
+    if latent == "uniform":
+        return tf.random.stateless_uniform((count, latent_size), seed=(seed, 0), minval=-1, maxval=1)
     return tf.random.stateless_normal((count, latent_size), seed=(seed, 0))
 
 

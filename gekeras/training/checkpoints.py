@@ -102,6 +102,7 @@ def optimizer_of(prefix: str, optimizer) -> Arrays:
 
 
 def set_optimizer(prefix: str, optimizer, arrays: Arrays) -> None:
-    """Inverse of `optimizer_of`; the optimizer must be built."""
+    """Inverse of `optimizer_of`; the optimizer must be built. Its learning rate stays: a run may go on with another one."""
     for i, variable in enumerate(optimizer.variables):
-        variable.assign(arrays[f"{prefix}/{i}"])
+        if "learning_rate" not in variable.name:
+            variable.assign(arrays[f"{prefix}/{i}"])

@@ -41,8 +41,8 @@ class Networks:
         if grown_from:
             for name in ("generator", "average", "discriminator"):
                 copy_weights(getattr(grown_from, name), getattr(self, name))
-        self.generator_optimizer = _adam(options, self.generator)
-        self.discriminator_optimizer = _adam(options, self.discriminator)
+        self.generator_optimizer = _adam(options, resolution, self.generator)
+        self.discriminator_optimizer = _adam(options, resolution, self.discriminator)
 
     def blend(self, alpha: float) -> None:
         """Set alpha of all three networks; the 4x4 networks have none."""
@@ -74,8 +74,10 @@ class Networks:
                     variable.assign(tf.zeros_like(variable))
 
 
-def _adam(options: GANOptions, network):
-    adam = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, epsilon=1e-8)
+def _adam(options: GANOptions, resolution: int, network):
+    adam = keras.optimizers.Adam(
+        schedule.learning_rate_at(resolution, options), options.beta_1, options.beta_2, epsilon=1e-8
+    )
     adam.build(network.trainable_variables)
     return adam
 

@@ -1,8 +1,8 @@
 """A training run: its folder, what it writes there, and how it is stopped without losing anything.
 
-A folder holds `options.json` (the resolved options), `environment.json` (one record a start), `log.txt`, checkpoints, sample
-sheets and `tensorboard/`. Checkpoints are written under another name and renamed, so a run that is killed at any moment goes
-on from its last one.
+A folder holds `options.json` (the resolved options), `arguments.json` (what the command was given), `environment.json` (one
+record a start), `log.txt`, checkpoints, sample sheets and `tensorboard/`. Checkpoints are written under another name and
+renamed, so a run that is killed at any moment goes on from its last one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import tensorflow as tf
 
 from .. import images
 from .._version import __version__
+from ..config import ARGUMENTS
 from . import divergence
 from .progress import Progress
 
@@ -69,6 +70,8 @@ class Run:
         for partial in folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
             partial.unlink()
         images.write_text(folder / "options.json", options)
+        if arguments := ARGUMENTS.get():
+            images.write_text(folder / "arguments.json", json.dumps(arguments, indent=2) + "\n")
         record_start(folder)
         self.progress = Progress(folder, total, minutes=minutes, quiet=quiet)
         self.signal: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config import MINIBATCH, GANOptions
+from ..config import LEARNING_RATE, MINIBATCH, GANOptions
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,16 @@ def total_images(options: GANOptions) -> int:
     return sum(stage.fade + stage.stable for stage in options.stages)
 
 
+def batch_size_at(resolution: int, options: GANOptions) -> int:
+    """Images a step: the resolution's own, else the option's, else the original's."""
+    return dict(options.batch_sizes).get(resolution) or options.batch_size or MINIBATCH[resolution]
+
+
+def learning_rate_at(resolution: int, options: GANOptions) -> float:
+    """Adam's rate: the resolution's own, else the option's, else the original's."""
+    return dict(options.learning_rates).get(resolution) or options.learning_rate or LEARNING_RATE.get(resolution, 0.001)
+
+
 def at(images: int, options: GANOptions) -> Point:
     """The point of the schedule after `images` images; past the end, the last stage."""
     begin = 0
@@ -38,7 +48,7 @@ def at(images: int, options: GANOptions) -> Point:
         if images < end or i == len(options.stages) - 1:
             seen = images - begin
             alpha = min(seen / stage.fade, 1.0) if stage.fade else 1.0
-            batch_size = options.batch_size or MINIBATCH[stage.resolution]
+            batch_size = batch_size_at(stage.resolution, options)
             return Point(stage.resolution, alpha, 2 * i + (seen >= stage.fade), batch_size, seen // batch_size)
         begin = end
     raise ValueError("the schedule has no stages")
