@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from gekeras import data, images, presets
+from gekeras.solve import starts
 
 
-def generated(generator, latent_size: int, count: int, chunk: int = 64) -> np.ndarray:
+def generated(generator, latent_size: int, count: int, distribution: str = "normal", chunk: int = 64) -> np.ndarray:
     """`count` pictures, latents of seed 0, rounded to 8 bits as the real ones are."""
-    latent = tf.random.stateless_normal((count, latent_size), seed=(0, 0))
+    latent = starts.draw(0, count, latent_size, distribution)
     parts = [generator(latent[i : i + chunk]).numpy() for i in range(0, count, chunk)]
     return images.from_uint8(images.to_uint8(np.concatenate(parts)))
 
@@ -51,7 +52,7 @@ def main(names, folder, count):
         loaded = presets.load(name)
         items = data.entries(folder)[: 2 * count]
         real = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
-        fake = generated(loaded.part("generator"), loaded.latent_size, count)
+        fake = generated(loaded.part("generator"), loaded.latent_size, count, loaded.latent)
         rows = {"generated": distances(real[:count], fake), "real": distances(real[:count], real[count:])}
         for what, found in rows.items():
             levels = ", ".join(f"{side} px {value:.2f}" for side, value in found)

@@ -26,10 +26,13 @@ def rows(model: GenerativeEncoder, truth: np.ndarray, steps: int):
     yield "ConvAE, DC(E(observation))", model.decode(model.encode(y, known))
     yield f"GE, {fast.steps} steps", model.solve(y, fast, known=known).image
     yield f"GE, {steps} steps", model.solve(y, long, known=known).image
-    clean = GenerativeEncoder(model.generator, model.encoder, model.latent_size, make_task("reconstruct"), model.decoder)
+    clean = GenerativeEncoder(
+        model.generator, model.encoder, model.latent_size, make_task("reconstruct"), model.decoder, latent=model.latent
+    )
     yield f"the clean picture's code, S the identity, {steps} steps", clean.solve(truth, long).image
     pixels = dataclasses.replace(long, code_weight=0.0, pixel_weight=1.0)
-    solver, target = Solver(model.generator, prior=fast.prior, ramp=fast.ramp), Target(measurement=truth)
+    solver = Solver(model.generator, prior=fast.prior, ramp=fast.ramp, latent=model.latent)
+    target = Target(measurement=truth)
     yield f"G against the clean pixels, {steps} steps", solver.solve(target, model.latent_size, pixels).image
 
 

@@ -28,7 +28,7 @@ def import_command(checkpoint, folder, about, force):
 
     \b
     Example:
-      gekeras import celebaCropped_s5_i83000.pth saved_models/celeba-128 --about about.json
+      gekeras import celebaCropped_s5_i83000-2b0acc76.pth saved_models/celeba-128 --about about.json
       gekeras train autoencoder photos/ --task superres --generator saved_models/celeba-128 --run runs/superres
       gekeras export saved_models/celeba-128 --autoencoder runs/superres
     """

@@ -268,7 +268,8 @@ class SolveOptions:
         weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
         prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
             is kept in [-1, 1]^d, for a generator of uniform latents).
-        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective is the start; 1 is the paper's.
+        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective
+            is the start; 1 is the paper's.
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.

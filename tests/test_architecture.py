@@ -31,7 +31,9 @@ HEAVY = CLASSIC | {"tensorflow", "tensorflow_probability", "keras"}  # seconds t
 LIGHT = [
     "__init__",
     "cli",
-    "cli_options", "cli_run", "cli_gan",
+    "cli_options",
+    "cli_run",
+    "cli_gan",
     "cli_solve",
     "cli_train",
     "cli_import",

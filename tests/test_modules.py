@@ -31,7 +31,8 @@ def make_generator(side=SIDE, channels=3, activation="sigmoid", latent=LATENT, n
     z = keras.Input((latent,), name="z")
     x = keras.layers.Dense(side * side * channels, kernel_initializer="random_normal")(z)
     x = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(x))
-    x = keras.layers.Reshape((side, side, channels))(keras.layers.Activation(activation)(20 * x))
+    x = keras.layers.Activation(activation)(keras.layers.Rescaling(20.0)(x))
+    x = keras.layers.Reshape((side, side, channels))(x)
     return keras.Model(z, x, name=name)
 
 

@@ -41,7 +41,7 @@ Generated pictures, latents drawn with seed 0 (not chosen).
 
 ![MSE of the autoencoders on held-out training pictures](validation.png)
 
-MSE of DC(E(observation)) against the clean picture, on [-1, 1], over 512 held-out training pictures; the last points:
+MSE of DC(E(observation)) against the clean picture, on [-1, 1], over {held_out}; the last points:
 {curve_ends}. {plateau}
 
 ## Scores
@@ -84,6 +84,7 @@ def card(preset: presets.Preset) -> str:
     return CARD.format(
         **{k: info[k] for k in ("resolution", "channels", "latent_size", "code_size", "description", "data", "terms")},
         **{k: text.get(k, "") for k in ("training", "script", "plateau", "remarks", "limits")},
+        held_out=text.get("held_out", "512 held-out training pictures"),
         name=preset.name,
         tasks=", ".join(map(describe, info["tasks"].items())),
         width=first["options"]["width"],

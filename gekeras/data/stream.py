@@ -61,15 +61,27 @@ class Source:
         return np.stack([load(self.items[i], self.side, self.channels) for i in indices])
 
 
-def batches(source: Source, batch_size: int, *, seed: int = 0, start: int = 0, mirror: bool = True, turn: bool = False):
-    """Endless `tf.data.Dataset` of float32 `[batch_size, side, side, channels]` in [-1, 1].
+def batches(
+    source: Source,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    mirror: bool = True,
+    turn: bool = False,
+    shard: tuple[int, int] = (0, 1),
+):
+    """Endless `tf.data.Dataset` of float32 `[batch_size / count, side, side, channels]` in [-1, 1].
 
     Args:
         start: images already seen; the stream goes on from there.
         mirror: flip each picture left to right with probability 1/2.
         turn: turn each picture by 0, 90, 180 or 270 degrees.
+        shard: (index, count): of each batch only the rows index, index + count, ... are read. `count` divides `batch_size`.
     """
     import tensorflow as tf
+
+    index, count = shard
 
     def read(indices, flips, turns):
         images = source.take(indices)
@@ -81,14 +93,16 @@ def batches(source: Source, batch_size: int, *, seed: int = 0, start: int = 0, m
         shape = (
             source.items.shape[1:] if isinstance(source.items, np.ndarray) else (source.side, source.side, source.channels)
         )
-        images.set_shape((batch_size, *shape))
+        images.set_shape((batch_size // count, *shape))
         return tf.cast(images, tf.float32) / 127.5 - 1.0
 
-    signature = tuple(tf.TensorSpec([batch_size], dtype) for dtype in (tf.int64, tf.bool, tf.int64))
-    rows = tf.data.Dataset.from_generator(
-        lambda: positions(len(source), batch_size, seed, start), output_signature=signature
-    )
-    return rows.map(decode, num_parallel_calls=2).prefetch(4)
+    def rows():
+        for columns in positions(len(source), batch_size, seed, start):
+            yield tuple(column[index::count] for column in columns)
+
+    signature = tuple(tf.TensorSpec([batch_size // count], dtype) for dtype in (tf.int64, tf.bool, tf.int64))
+    dataset = tf.data.Dataset.from_generator(rows, output_signature=signature)
+    return dataset.map(decode, num_parallel_calls=2).prefetch(4)
 
 
 def stream(source: Source, batch_size: int, **options) -> Iterator:

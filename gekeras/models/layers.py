@@ -134,6 +134,9 @@ class PixelNorm(keras.layers.Layer):
         return ops.cast(y, self.compute_dtype)
 
 
+GROUP_SIZE = 4  # of the original; training on several replicas splits a batch in multiples of it
+
+
 class MinibatchStdDev(keras.layers.Layer):
     """Append one channel: the mean over features of the standard deviation within groups (section 3).
 
@@ -141,7 +144,7 @@ class MinibatchStdDev(keras.layers.Layer):
     the group, or not a multiple of it, is one group.
     """
 
-    def __init__(self, group_size=4, **kwargs):
+    def __init__(self, group_size=GROUP_SIZE, **kwargs):
         super().__init__(**kwargs)
         self.group_size = group_size
 

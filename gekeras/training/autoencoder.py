@@ -18,7 +18,7 @@ from ..config import AutoencoderOptions
 from ..models.autoencoder import BLOCKS, Decoder, Encoder
 from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
-from . import checkpoints
+from . import checkpoints, distribute
 from .run import Run
 
 
@@ -61,19 +61,28 @@ def learning_rate(seen: int, options: AutoencoderOptions) -> float:
 
 
 def make_step(nets: Networks, task: Task):
-    """Compiled `step(real, generated, seed, rate) -> mean squared error` over both halves."""
-    degraded = not isinstance(task.degrade, Identity)
+    """Compiled `step(real, generated, seed, rate) -> mean squared error` over both halves.
+
+    `real` and `generated` are what this worker has read; every replica takes its own rows, and its part of what the task
+    draws for the whole batch.
+    """
+    degraded, strategy = not isinstance(task.degrade, Identity), tf.distribute.get_strategy()
+
+    def replica(real, generated, seed):
+        x = tf.concat([distribute.own(real), distribute.own(generated)], axis=0)
+        with tf.GradientTape() as tape:
+            loss = error = tf.reduce_mean(tf.square(nets(x, training=True) - x))
+            if degraded:
+                observed = distribute.share(task.observe(distribute.spread(x), seed))
+                loss += tf.reduce_mean(tf.square(nets(observed, training=True) - x))
+            loss = distribute.part(loss)
+        nets.optimizer.apply_gradients(zip(tape.gradient(loss, nets.trainable_variables), nets.trainable_variables))
+        return distribute.part(error)
 
     @tf.function
     def step(real, generated, seed, rate):
         nets.optimizer.learning_rate.assign(rate)
-        x = tf.concat([real, generated], axis=0)
-        with tf.GradientTape() as tape:
-            loss = error = tf.reduce_mean(tf.square(nets(x, training=True) - x))
-            if degraded:
-                loss += tf.reduce_mean(tf.square(nets(task.observe(x, seed), training=True) - x))
-        nets.optimizer.apply_gradients(zip(tape.gradient(loss, nets.trainable_variables), nets.trainable_variables))
-        return error
+        return strategy.reduce("SUM", strategy.run(replica, (real, generated, seed)), axis=None)
 
     return step
 
@@ -101,47 +110,63 @@ def train(
     minutes: float = 0.0,
     quiet: bool = False,
     save_every: float = 120.0,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> list[tuple[int, float]]:
     """Train from the newest checkpoint of `folder`, from the weights `start`, or from nothing.
 
     Args:
         items, validation: `data.Source` of training and of held-out real images.
         generator: G, latent -> image; frozen.
+        strategy: of `distribute.strategy_for`; the result is that of one device.
 
     Returns:
         The validation curve: (real images shown, MSE of AE(x_dagger) against x on [-1, 1]).
+
+    Raises:
+        ValueError: as `gan.train`.
+        distribute.WorkerLost: another worker is gone.
     """
-    held_out = images.from_uint8(validation.take(np.arange(len(validation))))
-    _, side, _, channels = held_out.shape
-    nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
-    seen, curve = _resume(nets, folder, start)
+    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
+    with distribute.scope(strategy) as role:
+        distribute.require_divisible(options.batch_size)
+        held_out = images.from_uint8(validation.take(np.arange(len(validation))))
+        _, side, _, channels = held_out.shape
+        nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
+        seen, curve = _resume(nets, folder, start)
+        with Run(folder, config.to_json(options), options.images, role=role, **limits) as run:
+            run.require_same_start(seen)
+            streams = _streams(options, items, generator, latent_size, seen, role.shard)
+            _loop(nets, options, task, streams, held_out, seen, curve, run)
+    return curve
+
+
+def _loop(nets: Networks, options: AutoencoderOptions, task: Task, streams, held_out, seen: int, curve, run: Run) -> None:
+    """Steps until the run ends; extends the curve and leaves a checkpoint."""
     step = make_step(nets, task)
 
     def write():
         _save(nets, options, task, seen, curve, held_out, run)
 
-    with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
-        streams = _streams(options, items, generator, latent_size, seen)
-        while run.goes_on(seen):
-            rate = tf.constant(learning_rate(seen, options), tf.float32)
-            error = step(*map(run.take, streams), tf.constant([options.seed, seen]), rate)
-            before, seen = seen, seen + options.batch_size
-            run.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
-            if before // options.validate_every != seen // options.validate_every:
-                curve.append((seen, validate(nets, task, held_out)))
-            if run.save_due():
-                run.save(write, seen)
-        if not curve or curve[-1][0] != seen:
+    while run.goes_on(seen):
+        rate = tf.constant(learning_rate(seen, options), tf.float32)
+        error = step(*map(run.take, streams), tf.constant([options.seed, seen]), rate)
+        before, seen = seen, seen + options.batch_size
+        run.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
+        if before // options.validate_every != seen // options.validate_every:
             curve.append((seen, validate(nets, task, held_out)))
-        run.finish(write, seen)
-    return curve
+        if run.save_due():
+            run.save(write, seen)
+    if not curve or curve[-1][0] != seen:
+        curve.append((seen, validate(nets, task, held_out)))
+    run.finish(write, seen)
 
 
-def _streams(options: AutoencoderOptions, items, generator, latent_size: int, seen: int) -> list:
+def _streams(options: AutoencoderOptions, items, generator, latent_size: int, seen: int, shard: tuple[int, int]) -> list:
     """The streams of real and of generated pictures, each with an order of its own."""
     pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed))
+    views = dict(mirror=options.mirror, turn=options.turn, shard=shard)
     return [
-        data.stream(source, options.batch_size, seed=options.seed + i, start=seen, mirror=options.mirror, turn=options.turn)
+        data.stream(source, options.batch_size, seed=options.seed + i, start=seen, **views)
         for i, source in enumerate((items, pool))
     ]
 

@@ -16,9 +16,10 @@ import tensorflow as tf
 from .. import config, data, images, plots
 from ..config import GANOptions
 from ..models import ops
+from ..models.layers import GROUP_SIZE
 from ..models.pgan import Discriminator, Generator, copy_weights, set_alpha
 from ..models.precision import building_in, training_policy
-from . import checkpoints, divergence, losses, schedule
+from . import checkpoints, distribute, divergence, losses, schedule
 from .run import Run
 
 SHEET = 48  # samples on a sheet, and real pictures that their variance is compared with
@@ -93,23 +94,28 @@ def make_step(nets: Networks):
 
     One discriminator update, then one generator update on the same latents. `seed` is the gradient penalty's. `penalise` is
     a Python bool: with the non-saturating loss R1 runs only every `r1_every` steps, weighted as often as it is skipped.
+    `latent` is the whole batch's, `real` what this worker has read; of both, every replica takes its own rows.
     """
-    options, g, d = nets.options, nets.generator, nets.discriminator
+    options, g, d, strategy = nets.options, nets.generator, nets.discriminator, tf.distribute.get_strategy()
 
-    @tf.function
-    def step(real, latent, alpha, decay, seed, penalise: bool):
-        real = reals_at(real, alpha)
+    def replica(real, latent, alpha, seed, penalise):
+        real, latent = reals_at(distribute.own(real), alpha), distribute.share(latent)
         with tf.GradientTape() as g_tape:
             fake = g(latent, training=True)
             with tf.GradientTape() as d_tape:
                 d_loss = losses.discriminator_loss(options, d(real, training=True), d(tf.stop_gradient(fake), training=True))
                 penalised = d_loss + _penalty(nets, real, tf.stop_gradient(fake), seed) if penalise else d_loss
+                penalised = distribute.part(penalised)
             _apply(nets.discriminator_optimizer, d_tape.gradient(penalised, d.trainable_variables), d)
-            g_loss = losses.generator_loss(options, d(fake, training=True))
+            g_loss = distribute.part(losses.generator_loss(options, d(fake, training=True)))
         _apply(nets.generator_optimizer, g_tape.gradient(g_loss, g.trainable_variables), g)
-        for mean, weight in zip(nets.average.trainable_variables, g.trainable_variables):
-            mean.assign(weight + decay * (mean - weight))
-        return d_loss, g_loss
+        return tf.stack([distribute.part(d_loss), g_loss])
+
+    @tf.function
+    def step(real, latent, alpha, decay, seed, penalise: bool):
+        parts = strategy.run(replica, (real, latent, alpha, seed, penalise))
+        distribute.move_average(strategy, nets.average.trainable_variables, g.trainable_variables, decay)
+        return tf.unstack(strategy.reduce("SUM", parts, axis=None))
 
     return step
 
@@ -118,7 +124,7 @@ def _penalty(nets: Networks, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor) 
     options = nets.options
     if options.loss == "wgan-gp":
         return losses.gradient_penalty(options, nets.discriminator, real, fake, seed)
-    weight = options.r1_every * losses.r1_weight(nets.resolution, real.shape[0])
+    weight = options.r1_every * losses.r1_weight(nets.resolution, distribute.replicas() * real.shape[0])
     return weight * losses.r1_penalty(nets.discriminator, real)
 
 
@@ -136,6 +142,7 @@ def train(
     minutes: float = 0.0,
     quiet: bool = False,
     save_every: float = 120.0,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> int:
     """Train from the newest checkpoint of `folder` (or from nothing) to the end of the schedule.
 
@@ -144,23 +151,30 @@ def train(
         folder: run folder, see `run.Run`.
         memory: hold the decoded pictures of the current resolution in memory.
         minutes, save_every: see `run.Run`.
+        strategy: of `distribute.strategy_for`; the result is that of one device.
 
     Returns:
         Images shown so far, over all runs of this folder.
 
     Raises:
-        ValueError: the folder holds a GAN of other sizes, or is in use; a picture cannot be decoded; no room to save.
+        ValueError: the folder holds a GAN of other sizes, or is in use; a picture cannot be decoded; no room to save; a
+            batch cannot be split over the replicas.
         divergence.Diverged: a loss is not finite, or the samples are all alike.
         run.Interrupted: a signal asked to stop.
+        distribute.WorkerLost: another worker is gone.
     """
-    nets, seen, phase = _resume(options, folder)
-    total = schedule.total_images(options)
-    with Run(folder, config.to_json(options), total, minutes=minutes, quiet=quiet, save_every=save_every) as run:
-        while run.goes_on(seen):
-            point = schedule.at(seen, options)
-            if nets is None or nets.resolution != point.resolution:
-                nets = Networks(options, point.resolution, grown_from=nets)
-            seen, phase = _train_stage(nets, items, seen, phase, memory, run)
+    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
+    with distribute.scope(strategy) as role:
+        for stage in options.stages:
+            distribute.require_divisible(schedule.batch_size_at(stage.resolution, options), GROUP_SIZE)
+        nets, seen, phase = _resume(options, folder)
+        with Run(folder, config.to_json(options), schedule.total_images(options), role=role, **limits) as run:
+            run.require_same_start(seen)
+            while run.goes_on(seen):
+                point = schedule.at(seen, options)
+                if nets is None or nets.resolution != point.resolution:
+                    nets = Networks(options, point.resolution, grown_from=nets)
+                seen, phase = _train_stage(nets, items, seen, phase, memory, run)
     return seen
 
 
@@ -181,7 +195,8 @@ def _train_stage(nets: Networks, items, seen: int, phase: int, memory: bool, run
     """Steps at one resolution until the schedule moves on, the time is up or the run ends; leaves a checkpoint."""
     options, point = nets.options, schedule.at(seen, nets.options)
     source = data.Source(items, point.resolution, options.channels, memory)
-    stream = data.stream(source, point.batch_size, seed=options.seed, start=seen, mirror=options.mirror, turn=options.turn)
+    views = dict(mirror=options.mirror, turn=options.turn, shard=run.role.shard)
+    stream = data.stream(source, point.batch_size, seed=options.seed, start=seen, **views)
     step, real = make_step(nets), images.from_uint8(source.take(np.arange(min(SHEET, len(source)))))
 
     def write():

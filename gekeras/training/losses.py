@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_gan as tfgan
 
 from ..config import GANOptions
+from . import distribute
 
 _wargs = tfgan.losses.wargs
 
@@ -32,9 +33,11 @@ def discriminator_loss(options: GANOptions, real_scores: tf.Tensor, fake_scores:
 def gradient_penalty(options: GANOptions, discriminator, real: tf.Tensor, fake: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """weight E (||grad D(x)|| - target)^2 / target^2 at x on the segments from real to fake, one mix a pair.
 
-    `seed` int32 `[2]` decides the mixes; the call below gets x for both ends, because its own draw knows no seed.
+    `seed` int32 `[2]` decides the mixes of the whole batch; the call below gets x for both ends, because its own draw knows
+    no seed.
     """
-    mix = tf.random.stateless_uniform((tf.shape(real)[0], 1, 1, 1), seed)
+    count = distribute.replicas() * tf.shape(real)[0]
+    mix = distribute.share(tf.random.stateless_uniform((count, 1, 1, 1), seed))
     x = real + mix * (fake - real)
     penalty = _wargs.wasserstein_gradient_penalty(
         x,

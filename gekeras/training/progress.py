@@ -20,18 +20,30 @@ class Progress:
         total: images at the end of the run.
         minutes: time limit of this run, 0 for none.
         every: seconds between two lines.
+        writes: whether there are files at all; of several workers, only the chief has them.
 
     Attributes:
         waited: seconds since the last line in which the step waited for pictures; the loop adds to it.
         seconds: since the start.
     """
 
-    def __init__(self, folder: Path, total: int, *, minutes: float = 0.0, quiet: bool = False, every: float = 5.0):
-        self.folder, self.total, self.quiet, self.every = folder, total, quiet, every
+    def __init__(
+        self,
+        folder: Path,
+        total: int,
+        *,
+        minutes: float = 0.0,
+        quiet: bool = False,
+        every: float = 5.0,
+        writes: bool = True,
+    ):
+        self.folder, self.total, self.quiet, self.every, self.writes = folder, total, quiet, every, writes
         self.started = self.printed = time.monotonic()
         self.deadline = self.started + 60 * minutes if minutes else float("inf")
         self.recent, self.waited = 0, 0.0
-        self.writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self.writer = (
+            tf.summary.create_file_writer(str(folder / "tensorboard")) if writes else tf.summary.create_noop_writer()
+        )
 
     @property
     def seconds(self) -> float:
@@ -75,6 +87,8 @@ class Progress:
 
     def log(self, text: str) -> None:
         """A line of `log.txt`, with the time."""
+        if not self.writes:
+            return
         try:
             with (self.folder / "log.txt").open("a") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")

@@ -28,6 +28,7 @@ from .. import images
 from .._version import __version__
 from ..config import ARGUMENTS
 from . import divergence
+from .distribute import Role
 from .progress import Progress
 
 
@@ -53,6 +54,8 @@ class Run:
         total: images at the end of the run.
         minutes: stop, with a checkpoint, after so long; 0 for no limit.
         save_every: seconds between two checkpoints.
+        role: which of several workers this process is. All of them call the same methods in the same order; the chief
+            alone writes, and when to stop and to save they decide together.
 
     Raises:
         ValueError: another process trains in the folder.
@@ -62,23 +65,41 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, options: str, total: int, *, minutes: float = 0.0, quiet: bool = False, save_every: float = 120.0
+        self,
+        folder: Path,
+        options: str,
+        total: int,
+        *,
+        minutes: float = 0.0,
+        quiet: bool = False,
+        save_every: float = 120.0,
+        role: Role = Role(),  # noqa: B008 (frozen)
     ):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.total, self.quiet, self.save_every = folder, total, quiet, save_every
-        self._lock = _lock(folder)
-        for partial in folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
-            partial.unlink()
-        images.write_text(folder / "options.json", options)
-        if arguments := ARGUMENTS.get():
-            images.write_text(folder / "arguments.json", json.dumps(arguments, indent=2) + "\n")
-        record_start(folder)
-        self.progress = Progress(folder, total, minutes=minutes, quiet=quiet)
+        self.folder, self.total, self.quiet, self.save_every, self.role = folder, total, quiet, save_every, role
+        self._lock = None
+        role.settle(self._open(options) if role.chief else None)
+        self.progress = Progress(folder, total, minutes=minutes, quiet=quiet or not role.chief, writes=role.chief)
         self.signal: int | None = None
         self.diversities: list[float] = []
         self.saved = time.monotonic()
         self._handlers: dict[int, Any] = {}
         self._losses: dict[str, tf.Tensor] = {}
+
+    def _open(self, options: str) -> Exception | None:
+        """Take the folder and write what is known at the start; returns what went wrong."""
+        folder = self.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder)
+            for partial in folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
+                partial.unlink()
+            images.write_text(folder / "options.json", options)
+            if arguments := ARGUMENTS.get():
+                images.write_text(folder / "arguments.json", json.dumps(arguments, indent=2) + "\n")
+            record_start(folder)
+        except (OSError, ValueError) as error:
+            return error
+        return None
 
     def __enter__(self) -> Run:
         if threading.current_thread() is threading.main_thread():  # signals cannot be caught elsewhere
@@ -97,7 +118,8 @@ class Run:
     def __exit__(self, kind, error, _traceback) -> None:
         self._restore_handlers()
         self.progress.close()
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
         if kind is None and self.signal is not None:
             name = signal.Signals(self.signal).name
             raise Interrupted(f"stopped by {name} with a checkpoint in {self.folder}; the same command goes on from it")
@@ -106,9 +128,15 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------ the loop
 
+    def require_same_start(self, seen: int) -> None:
+        """Raises ValueError, on every worker, if they have not read the same checkpoint."""
+        same = self.role.agree(seen) == self.role.count * seen
+        self.role.settle(None if same else ValueError(f"{self.folder} holds other checkpoints on other workers: share it"))
+
     def goes_on(self, seen: int) -> bool:
         """Whether there is more to do and nobody asked to stop."""
-        return seen < self.total and self.signal is None and not self.progress.out_of_time()
+        stop = self.signal is not None or self.progress.out_of_time()
+        return seen < self.total and not self.role.agree(stop)
 
     def take(self, stream: Iterator):
         """The next batch; the time this takes is the input's share of the step."""
@@ -120,7 +148,8 @@ class Run:
     def step(self, seen: int, count: int, state: dict[str, float], **losses: tf.Tensor) -> None:
         """Account for a step that showed `count` images."""
         self._losses = losses
-        if values := self.progress.step(seen, count, state, **losses):
+        values = self.progress.step(seen, count, state, **losses)
+        if values and self.role.count == 1:  # several workers have to find it at the same time: when they save
             divergence.require_finite(values, seen)
 
     def sheet(self, seen: int, sheet: np.ndarray) -> None:
@@ -138,17 +167,19 @@ class Run:
         divergence.require_diverse(self.diversities, seen)
 
     def save_due(self) -> bool:
-        return self.signal is None and time.monotonic() - self.saved >= self.save_every
+        due = self.signal is None and time.monotonic() - self.saved >= self.save_every
+        return self.role.agree(due and self.role.chief) > 0
 
     def save(self, write: Callable[[], None], seen: int) -> bool:
         """Call `write`, unless a loss is not finite. A full disk is reported and the run goes on; returns whether it did."""
         self.saved = time.monotonic()
         divergence.require_finite({name: float(value) for name, value in self._losses.items()}, seen)
-        try:
-            write()
-        except OSError as error:
-            self.say(f"the checkpoint of {seen:,} images could not be written: {_reason(error)}; the one before is kept")
+        error = _error_of(write) if self.role.chief else None
+        if self.role.agree(isinstance(error, OSError)):
+            if error:
+                self.say(f"the checkpoint of {seen:,} images could not be written: {_reason(error)}; the one before is kept")
             return False
+        self.role.settle(error)
         return True
 
     def finish(self, write: Callable[[], None], seen: int) -> None:
@@ -163,6 +194,14 @@ class Run:
         self.progress.log(text)
         if not (self.quiet if quiet is None else quiet):
             print(text, file=sys.stderr, flush=True)
+
+
+def _error_of(write: Callable[[], None]) -> Exception | None:
+    try:
+        write()
+    except (OSError, divergence.Diverged) as error:
+        return error
+    return None
 
 
 def _reason(error: OSError) -> str:
@@ -202,6 +241,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
+        "replicas": tf.distribute.get_strategy().num_replicas_in_sync,
         "command": " ".join(["gekeras", *sys.argv[1:]]),
     }
 
