@@ -28,6 +28,8 @@ from .cli_options import (
     progress_bar,
     solve_options,
     task_option,
+    volume_options,
+    volume_options_of,
 )
 from .cli_solve import decode, demo, encode, solve
 from .cli_train import export, train
@@ -91,6 +93,7 @@ def main() -> None:
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
+@volume_options
 @parameter_option
 @forward_option
 @preset_options
@@ -120,7 +123,8 @@ def evaluate(
     from . import evaluate as evaluation
     from .generative_encoder import GenerativeEncoder
 
-    items = data.entries(pictures)[:count]
+    cut = volume_options_of(changes)
+    items = data.entries(pictures, options=cut)[:count]
     output.parent.mkdir(parents=True, exist_ok=True)
     images.check_writable(output.with_suffix(".jsonl"))
     model = GenerativeEncoder.from_preset(loaded, task, parameters=parameters, forward=forward, own=own)
@@ -129,6 +133,7 @@ def evaluate(
     source = data.Source(items, *model.shape[1:])
     about = {"preset": loaded.name if loaded else None, "data": pictures.name}
     about |= {"forward": forward} if forward else {}
+    about |= {"cut": config.to_dict(cut)} if cut != config.VolumeOptions() else {}
     about |= {"parts": own.record()} if own.parts() else {}
     with progress_bar("scoring") as tick:
         rows = evaluation.evaluate(
