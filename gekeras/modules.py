@@ -199,7 +199,7 @@ def _entry(outputs: Any, name: str) -> Any:
     """Which of a network's outputs is meant: the key of a dict, None for a plain tensor."""
     if hasattr(outputs, "dtype"):
         return None
-    keys = list(outputs) if isinstance(outputs, Mapping) else list(range(len(outputs or ())))
+    keys = sorted(outputs) if isinstance(outputs, Mapping) else list(range(len(outputs or ())))
     if "default" in keys or len(keys) == 1:
         return "default" if "default" in keys else keys[0]
     raise ValueError(f"{name} gives {', '.join(map(str, keys)) or 'nothing'}; one output, or one called default, is needed")

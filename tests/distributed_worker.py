@@ -13,11 +13,10 @@ from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-import numpy as np
 import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
-from gekeras import config, data
+from gekeras import data
 from gekeras.config import Stage
 from gekeras.operators import make_task
 from gekeras.training import autoencoder, distribute, gan

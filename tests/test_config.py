@@ -62,7 +62,7 @@ def test_the_paper_s_values():
         assert (options.code_weight, options.pixel_weight, options.consistent) == (1, 0, False)  # equation (3)
     assert (AutoencoderOptions().width, AutoencoderOptions().code_size) == (32, 256)
     gan = GANOptions()
-    assert (gan.learning_rate, gan.beta_1, gan.beta_2, gan.average_decay) == (0.001, 0.0, 0.99, 0.999)
+    assert (gan.beta_1, gan.beta_2, gan.average_decay) == (0.0, 0.99, 0.999)  # test_schedule.py has the learning rate
     assert (gan.gradient_penalty, gan.drift, gan.latent_size) == (10, 0.001, 512)
     assert {stage.stable for stage in gan.stages} == {600_000}
 

@@ -77,8 +77,9 @@ def assert_same(losses, folder, alone):
     assert {**record, "curve": None} == {**its_record, "curve": None}
     np.testing.assert_allclose(record.get("curve", []), its_record.get("curve", []), rtol=1e-4)
     assert set(arrays) == set(others)
-    for name, array in others.items():
-        np.testing.assert_allclose(arrays[name], array, rtol=1e-4, atol=1e-4, err_msg=name)
+    for name, array in others.items():  # moments hold gradients, which jump where rounding flips a leaky ReLU
+        tolerance = 2e-3 if "optimizer" in name else 1e-4
+        np.testing.assert_allclose(arrays[name], array, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.slow
@@ -117,7 +118,7 @@ def test_a_killed_process_is_started_again(tmp_path, pictures, alone, victim):
     workers[victim].running.wait()
     assert workers[1 - victim].running.poll() is None
     workers[victim] = start(victim)
-    losses = [worker.ended() for worker in workers][0]
+    losses, _ = [worker.ended() for worker in workers]
     assert_same(losses, folder, alone("wgan-gp"))
     assert len(json.loads((folder / "environment.json").read_text())) == 2
 
@@ -141,15 +142,15 @@ class Replicas:
 
 def test_a_batch_that_cannot_be_split_is_refused(tmp_path, monkeypatch, pictures):
     Replicas(monkeypatch, 3)
-    with pytest.raises(ValueError, match="batch of 8 pictures must split over 3 replicas in .* multiple of 12"):
+    with pytest.raises(ValueError, match=r"batch of 8 pictures must split over 3 replicas in .* multiple of 12"):
         gan.train(GAN, data.entries(pictures), tmp_path / "gan")
     Replicas(monkeypatch, 2)
     odd = dataclasses.replace(GAN, batch_sizes=((8, 12),))
-    with pytest.raises(ValueError, match="batch of 12 pictures must split over 2 replicas in .* multiple of 8"):
+    with pytest.raises(ValueError, match=r"batch of 12 pictures must split over 2 replicas in .* multiple of 8"):
         gan.train(odd, data.entries(pictures), tmp_path / "gan")
     Replicas(monkeypatch, 3)
     source = data.Source(data.entries(pictures), 16)
-    with pytest.raises(ValueError, match="batch of 8 pictures must split over 3 replicas$"):
+    with pytest.raises(ValueError, match=r"batch of 8 pictures must split over 3 replicas$"):
         autoencoder.train(AUTOENCODER, make_task("denoise"), source, source, None, 16, tmp_path / "autoencoder")
     assert not list(tmp_path.iterdir())
 
@@ -222,7 +223,7 @@ def test_replicas_share_every_row_once_and_own_what_they_share(monkeypatch, work
     for identity in range(4):
         worker = identity // (4 // workers)
         places = [in_replica(f, monkeypatch, identity, 4, workers) for f in (
-            lambda: distribute.share(whole), lambda: distribute.own(whole[worker::workers]))]  # fmt: skip
+            lambda: distribute.share(whole), lambda rows=whole[worker::workers]: distribute.own(rows))]  # fmt: skip
         np.testing.assert_array_equal(*places)
         total += in_replica(lambda part=places[0]: distribute.spread(part), monkeypatch, identity, 4, workers)
     np.testing.assert_array_equal(total, whole)
@@ -243,9 +244,10 @@ def test_a_run_stops_when_any_worker_has_to(tmp_path):
         assert run.goes_on(0)
         votes.append(1)
         assert not run.goes_on(0)
-        votes.append(1)
-        with pytest.raises(ValueError, match="another worker stopped"):
-            run.finish(lambda: None, 3)
+        for answers, message in (([1], "last checkpoint could not be written"), ([0, 1], "another worker stopped")):
+            votes += answers
+            with pytest.raises(ValueError, match=message):
+                run.finish(lambda: None, 3)
 
 
 def test_workers_that_read_different_checkpoints_are_refused(tmp_path):

@@ -76,3 +76,28 @@ def test_the_moving_average_forgets_a_young_resolution_sooner():
     assert schedule.average_decay(10, options) == pytest.approx(11 / 20)
     decays = [schedule.average_decay(step, options) for step in range(200)]
     assert decays == sorted(decays) and decays[79:82] == [pytest.approx(80 / 89), 0.9, 0.9]
+
+
+def test_batch_and_rate_of_a_resolution():
+    """The original's tables, then one value for all, then a resolution's own."""
+    original = GANOptions(resolution=1024)
+    sizes = [4 * 2**k for k in range(9)]
+    assert [schedule.batch_size_at(size, original) for size in sizes] == [128, 128, 128, 64, 32, 16, 8, 4, 4]
+    assert [schedule.learning_rate_at(size, original) for size in sizes] == [0.001] * 8 + [0.0015]
+    own = GANOptions(resolution=16, batch_size=8, batch_sizes=((16, 4),), learning_rate=0.002, learning_rates=((8, 0.1),))
+    assert [schedule.batch_size_at(size, own) for size in (4, 8, 16)] == [8, 8, 4]
+    assert [schedule.learning_rate_at(size, own) for size in (4, 8, 16)] == [0.002, 0.1, 0.002]
+    assert schedule.at(0, own).batch_size == 8 and schedule.at(schedule.total_images(own), own).batch_size == 4
+    with pytest.raises(ValueError, match="batch_sizes must be pairs"):
+        GANOptions(resolution=16, batch_sizes=((32, 4),))
+    with pytest.raises(ValueError, match="learning_rates must be pairs"):
+        GANOptions(resolution=16, learning_rates=((16, 0.0),))
+
+
+def test_the_original_s_schedule():
+    """600,000 images of fade-in and 600,000 stable ones a resolution: 128 px is all there after 6,000,000."""
+    options = GANOptions(resolution=128)
+    assert schedule.at(5_999_999, options).alpha < 1
+    point = schedule.at(6_000_000, options)
+    assert (point.resolution, point.alpha) == (128, 1.0)
+    assert schedule.total_images(options) == 6_600_000

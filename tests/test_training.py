@@ -159,7 +159,7 @@ def test_reset_optimizers_forgets_the_moments_and_nothing_else(trained):
     nets.reset_optimizers()
     for optimizer in (nets.generator_optimizer, nets.discriminator_optimizer):
         assert not any(np.abs(v).max() > 0 for v in optimizer.variables if "learning_rate" not in v.name)
-    assert nets.generator_optimizer.learning_rate.numpy() == rate == np.float32(GAN.learning_rate)
+    assert nets.generator_optimizer.learning_rate.numpy() == rate == np.float32(0.001)
     for one, other in zip(before, nets.generator.get_weights()):
         np.testing.assert_array_equal(one, other)
 

@@ -66,12 +66,11 @@ def _entries(path: Path, options: VolumeOptions) -> list:
     if not path.exists():
         raise ValueError(f"no such file or folder: {path}")
     if path.is_dir():
-        shards = [p for p in sorted(path.iterdir()) if p.suffix in SHARDS]
+        shards = records.largest([p for p in sorted(path.iterdir()) if p.suffix in SHARDS])
         if shards:
             return [entry for shard in shards for entry in _entries(shard, options)]
-        files = [
-            p for p in sorted(path.rglob("*")) if p.name.lower().endswith(volumes.SUFFIXES) or p.suffix.lower() in SUFFIXES
-        ]
+        kinds = (*SUFFIXES, *volumes.SUFFIXES)
+        files = [p for p in sorted(path.rglob("*")) if p.name.lower().endswith(kinds) and p.is_file()]
         return [entry for file in files for entry in _file(file, file.relative_to(path).as_posix(), options)]
     if path.suffix == ".tar":
         return _members(path)
@@ -81,7 +80,7 @@ def _entries(path: Path, options: VolumeOptions) -> list:
 
 
 def _file(path: Path, name: str, options: VolumeOptions) -> list:
-    return volumes.crops(path, options) if volumes.is_volume(path) else [Entry(name, path)]
+    return volumes.crops(path, options, name) if volumes.is_volume(path) else [Entry(name, path)]
 
 
 def _members(path: Path) -> list[Entry]:
@@ -100,7 +99,7 @@ def load(entry, side: int, channels: int = 3) -> np.ndarray:
     """
     try:
         picture = entry.picture().convert("RGB" if channels == 3 else "L")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all of them Pillow's
         raise ValueError(f"cannot decode {entry.name} in {entry.path}: {error}") from error
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2

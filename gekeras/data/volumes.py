@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import io
 import lzma
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ..config import VolumeOptions
 
@@ -25,6 +26,7 @@ SUFFIXES = (".npy", ".npy.xz", ".raw", ".tif", ".tiff")
 class Crop:
     """One square of one slice of a volume."""
 
+    volume: str
     path: Path
     options: VolumeOptions
     axis: int
@@ -35,33 +37,33 @@ class Crop:
 
     @property
     def name(self) -> str:
-        return f"{self.path.name}[{'zyx'[self.axis]}={self.index}, {self.top}, {self.left}]"
+        return f"{self.volume}[{'zyx'[self.axis]}={self.index}, {self.top}, {self.left}]"
 
     def picture(self) -> Image.Image:
         """The square as 8-bit grey, `options.levels` (or the volume's own range) from black to white."""
-        plane = np.take(read(self.path, self.options), self.index, axis=self.axis)
-        square = plane[self.top : self.top + self.size, self.left : self.left + self.size]
+        planes = np.moveaxis(read(self.path, self.options), self.axis, 0)
+        square = planes[self.index, self.top : self.top + self.size, self.left : self.left + self.size]
         low, high = self.options.levels or levels(self.path, self.options)
         if square.dtype == np.uint8 and (low, high) == (0, 255):
             return Image.fromarray(np.ascontiguousarray(square))
-        grey = (square.astype(np.float32) - low) * (255 / (high - low))
+        grey = np.nan_to_num((square.astype(np.float64) - low) * (255 / (high - low)))  # what was not measured is black
         return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file is read as a volume; a `.tif` is one if it has several pages."""
+    """Whether a file is read as a volume; a `.tif` is one if it has several pages of one size."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return path.name.lower().endswith((".npy", ".npy.xz", ".raw"))
     import tifffile  # a dependency of scikit-image
 
     try:
         with tifffile.TiffFile(path) as file:
-            return len(file.pages) > 1
-    except (OSError, tifffile.TiffFileError):
+            return file.series[0].ndim > 2 and not _is_color(file.series[0])
+    except (OSError, ValueError, IndexError, struct.error, tifffile.TiffFileError):
         return False  # Pillow will say what is wrong with it
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=512)  # mapped files stay open, and a process may have 1024
 def read(path: Path, options: VolumeOptions) -> np.ndarray:
     """The volume `[z, y, x]`. `.npy`, raw files and plain TIFF stacks are mapped, the others are held in memory.
 
@@ -74,6 +76,11 @@ def read(path: Path, options: VolumeOptions) -> np.ndarray:
     if volume.ndim != 3 or 0 in volume.shape or volume.dtype.kind not in "uifb":
         raise ValueError(f"{path} is no volume: its shape is {list(volume.shape)} of {volume.dtype}")
     return volume.view(np.uint8) if volume.dtype == bool else volume
+
+
+def _is_color(series) -> bool:
+    """Whether a TIFF's series is one picture in color, whose third axis are its samples."""
+    return series.ndim == 3 and "S" in series.axes
 
 
 def _suffix(path: Path) -> str:
@@ -103,14 +110,15 @@ def _read_tiff(path: Path, _options) -> np.ndarray:
 
     try:
         return tifffile.memmap(path, mode="r")
-    except ValueError:  # compressed
-        return tifffile.imread(path)
+    except ValueError:  # compressed; Pillow knows more compressions than tifffile alone
+        with Image.open(path) as file:
+            return np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
 
 
 _READERS = {".npy": _read_npy, ".npy.xz": _read_xz, ".raw": _read_raw, ".tif": _read_tiff, ".tiff": _read_tiff}
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=512)
 def levels(path: Path, options: VolumeOptions) -> tuple[float, float]:
     """Values that become black and white: 0 and 255 for 8 bits, else the volume's least and greatest.
 
@@ -119,32 +127,35 @@ def levels(path: Path, options: VolumeOptions) -> tuple[float, float]:
     volume = read(path, options)
     if volume.dtype == np.uint8:
         return (0.0, 255.0) if any(plane.max() > 1 for plane in volume) else (0.0, 1.0)
-    low, high = min(float(plane.min()) for plane in volume), max(float(plane.max()) for plane in volume)
+    low, high = float(np.min([plane.min() for plane in volume])), float(np.max([plane.max() for plane in volume]))
     if not low < high or not np.isfinite([low, high]).all():
         raise ValueError(f"{path} has values from {low} to {high}; give the grey levels of black and white")
     return low, high
 
 
-def crops(path: Path, options: VolumeOptions) -> list[Crop]:
+def crops(path: Path, options: VolumeOptions, name: str = "") -> list[Crop]:
     """The squares of a volume by axis, slice, row and column. An axis whose slices are too small is left out.
+
+    Args:
+        name: of the volume, which the squares' names begin with; its file name by default.
 
     Raises ValueError if none is large enough.
     """
     shape = read(path, options).shape
     options.levels or levels(path, options)  # refuses here what would fail at the first picture
-    found = [crop for axis in options.axes for crop in _crops_along(axis, path, shape, options)]
+    found = [crop for axis in options.axes for crop in _crops_along(axis, name or path.name, path, shape, options)]
     if not found:
         raise ValueError(f"{path} has shape {list(shape)}: no slice along axes {list(options.axes)} holds {options.crop} px")
     return found
 
 
-def _crops_along(axis: int, path: Path, shape, options: VolumeOptions) -> Iterator[Crop]:
+def _crops_along(axis: int, name: str, path: Path, shape, options: VolumeOptions) -> Iterator[Crop]:
     height, width = (n for i, n in enumerate(shape) if i != axis)
     size = options.crop or min(height, width)
     for index in range(shape[axis]):
         for top in offsets(height, size, options.stride):
             for left in offsets(width, size, options.stride):
-                yield Crop(path, options, axis, index, top, left, size)
+                yield Crop(name, path, options, axis, index, top, left, size)
 
 
 def offsets(length: int, size: int, stride: int) -> list[int]:

@@ -159,8 +159,7 @@ def scope(strategy: tf.distribute.Strategy | None) -> Iterator[Role]:
 def _agreement(strategy: tf.distribute.Strategy, workers: int) -> Callable[[int], int]:
     @tf.function
     def summed(value):
-        everywhere = strategy.run(lambda x: tf.distribute.get_replica_context().all_reduce("SUM", x), (value,))
-        return strategy.experimental_local_results(everywhere)[0]
+        return strategy.reduce("SUM", strategy.run(tf.identity, (value,)), axis=None)
 
     local = strategy.num_replicas_in_sync // workers
     return lambda value: round(float(summed(tf.constant(float(value), tf.float64)))) // local
