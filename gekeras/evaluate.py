@@ -113,6 +113,7 @@ def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     if not path.exists():
         path.write_text(json.dumps(header) + "\n")
         return []
+    header = json.loads(json.dumps(header))  # JSON has no tuples
     whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     if not whole or json.loads(whole[0]) != header:
         raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")

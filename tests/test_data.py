@@ -119,6 +119,45 @@ def test_mirroring_flips_half_of_the_pictures_left_to_right():
     assert not (second == data.epoch_order(200, 1, 0)[1]).all()  # another half in the next epoch
 
 
+def test_without_turns_the_order_is_what_it_was():
+    """Turns are drawn after permutation and mirroring, which therefore stay those of runs from before there were turns."""
+    for epoch in range(3):
+        rng = np.random.default_rng([7, epoch])
+        order, mirrored, _ = data.epoch_order(50, 7, epoch)
+        np.testing.assert_array_equal(order, rng.permutation(50))
+        np.testing.assert_array_equal(mirrored, rng.random(50) < 0.5)
+    array = np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3)
+    rng = np.random.default_rng([1, 0])
+    expected = [array[i, :, ::-1] if flip else array[i] for i, flip in zip(rng.permutation(5), rng.random(5) < 0.5)]
+    found = np.rint((stream(data.Source(array), 1, batch_size=5, seed=1) + 1) * 127.5)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_turning_is_a_quarter_turn_of_each_picture(rng, mirror):
+    source = data.Source(rng.integers(0, 256, (40, 4, 4, 3), dtype=np.uint8))
+    plain, turned = (stream(source, 20, seed=1, mirror=mirror, turn=turn) for turn in (False, True))
+    turns = np.concatenate([data.epoch_order(40, 1, epoch)[2] for epoch in range(2)])
+    for before, after, k in zip(plain, turned, turns):
+        np.testing.assert_array_equal(after, np.rot90(before, k))
+
+
+def test_turns_are_even_and_drawn_anew_each_epoch():
+    first, second = (data.epoch_order(4000, 1, epoch)[2] for epoch in range(2))
+    counts = np.bincount(first, minlength=4)
+    assert len(counts) == 4 and np.abs(counts - 1000).max() < 110  # 4 standard deviations of sqrt(4000 3/16)
+    assert 0.2 < (first == second).mean() < 0.3
+    mirrored = data.epoch_order(4000, 1, 0)[1]
+    assert np.abs(np.bincount(first[mirrored], minlength=4) - mirrored.sum() / 4).max() < 80  # whatever the mirroring
+
+
+@pytest.mark.parametrize("start", [4, 7, 25])
+def test_a_turned_stream_goes_on_from_anywhere(rng, start):
+    source = data.Source(rng.integers(0, 256, (10, 4, 4, 3), dtype=np.uint8))
+    whole = stream(source, 15, seed=1, turn=True)
+    np.testing.assert_array_equal(stream(source, 5, seed=1, start=start, turn=True), whole[start : start + 20])
+
+
 def test_range_and_type_of_batches():
     array = np.zeros((2, 4, 4, 3), np.uint8)
     array[1] = 255

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import lzma
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,41 +48,50 @@ class Crop:
         low, high = self.options.levels or levels(self.path, self.options)
         if square.dtype == np.uint8 and (low, high) == (0, 255):
             return Image.fromarray(np.ascontiguousarray(square))
-        grey = np.nan_to_num((square.astype(np.float64) - low) * (255 / (high - low)))  # what was not measured is black
+        grey = np.nan_to_num(255 * (square.astype(np.float64) - low) / (high - low))  # what was not measured is black
         return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file is read as a volume; a `.tif` is one if it has several pages of one size."""
+    """Whether a file is read as a volume; a `.tif` is one if it has several pages of one size.
+
+    Raises ValueError for a `.tif` whose chain of pages leads out of the file: its first page alone would be a picture.
+    """
     if path.suffix.lower() not in (".tif", ".tiff"):
         return path.name.lower().endswith((".npy", ".npy.xz", ".raw"))
-    import tifffile  # a dependency of scikit-image
-
+    tifffile = _tifffile()
     try:
         with tifffile.TiffFile(path) as file:
-            return file.series[0].ndim > 2 and not _is_color(file.series[0])
-    except (OSError, ValueError, IndexError, struct.error, tifffile.TiffFileError):
+            file.filehandle.seek(file.pages.next_page_offset)
+            whole = file.filehandle.read(file.tiff.offsetsize) == bytes(file.tiff.offsetsize)
+            series = file.series[0]
+    except (OSError, ValueError, IndexError, struct.error):
         return False  # Pillow will say what is wrong with it
+    if not whole:
+        raise ValueError(f"{path} cannot be read as a volume: its pages are cut short")
+    return series.ndim > 2 and not (series.ndim == 3 and "S" in series.axes)  # samples: one picture in color
+
+
+def _tifffile():
+    import tifffile  # a dependency of scikit-image
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it writes to stderr what is then raised
+    return tifffile
 
 
 @functools.lru_cache(maxsize=512)  # mapped files stay open, and a process may have 1024
 def read(path: Path, options: VolumeOptions) -> np.ndarray:
-    """The volume `[z, y, x]`. `.npy`, raw files and plain TIFF stacks are mapped, the others are held in memory.
+    """The volume `[z, y, x]`. `.npy`, raw files and TIFF stacks in one piece are mapped, the others are held in memory.
 
     Raises ValueError naming the file if it cannot be read or has not three axes.
     """
     try:
         volume = _READERS[_suffix(path)](path, options)
-    except (OSError, ValueError, EOFError, TypeError, lzma.LZMAError) as error:
+    except (OSError, ValueError, EOFError, TypeError, lzma.LZMAError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as a volume: {error}") from error
     if volume.ndim != 3 or 0 in volume.shape or volume.dtype.kind not in "uifb":
         raise ValueError(f"{path} is no volume: its shape is {list(volume.shape)} of {volume.dtype}")
     return volume.view(np.uint8) if volume.dtype == bool else volume
-
-
-def _is_color(series) -> bool:
-    """Whether a TIFF's series is one picture in color, whose third axis are its samples."""
-    return series.ndim == 3 and "S" in series.axes
 
 
 def _suffix(path: Path) -> str:
@@ -88,12 +99,12 @@ def _suffix(path: Path) -> str:
 
 
 def _read_npy(path: Path, _options) -> np.ndarray:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def _read_xz(path: Path, _options) -> np.ndarray:
     with lzma.open(path) as file:
-        return np.load(io.BytesIO(file.read()), allow_pickle=False)
+        return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
 
 
 def _read_raw(path: Path, options: VolumeOptions) -> np.ndarray:
@@ -106,11 +117,14 @@ def _read_raw(path: Path, options: VolumeOptions) -> np.ndarray:
 
 
 def _read_tiff(path: Path, _options) -> np.ndarray:
-    import tifffile
-
+    tifffile = _tifffile()
     try:
         return tifffile.memmap(path, mode="r")
-    except ValueError:  # compressed; Pillow knows more compressions than tifffile alone
+    except ValueError:  # its pages are compressed, or apart
+        pass
+    try:
+        return tifffile.imread(path)
+    except ValueError:  # LZW and others, which Pillow knows
         with Image.open(path) as file:
             return np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
 
