@@ -15,6 +15,7 @@ import click
 
 from . import config, presets
 from ._version import __version__
+from .cli_began import train_began
 from .cli_gan import train_gan
 from .cli_import import import_command
 from .cli_options import (
@@ -182,3 +183,4 @@ def _describe(name: str, info: dict[str, Any]) -> str:
 for command in (solve, demo, encode, decode, train, export, import_command):
     cli.add_command(command)
 train.add_command(train_gan)
+train.add_command(train_began)

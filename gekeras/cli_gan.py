@@ -6,7 +6,7 @@ import click
 
 from . import config
 from .cli_options import volume_options_of
-from .cli_run import RunCommand, be_deterministic, pictures_argument, train_options
+from .cli_run import RunCommand, be_deterministic, distribute_option, pictures_argument, strategy_of, train_options
 
 
 def _at(kind: type):
@@ -31,6 +31,7 @@ def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
 @click.command("gan", cls=RunCommand)
 @pictures_argument
 @train_options
+@distribute_option
 @click.option("--resolution", type=int, default=128, show_default=True, help="Side of the pictures, a power of two.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
 @click.option("--latent-size", type=click.IntRange(min=1), default=512, show_default=True)
@@ -81,7 +82,19 @@ def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
 )
 @click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
 def train_gan(
-    pictures, folder, minutes, save_every, deterministic, memory, bfloat16, quiet, channels, kimg, dry_run, **values
+    pictures,
+    folder,
+    minutes,
+    save_every,
+    deterministic,
+    distribute,
+    memory,
+    bfloat16,
+    quiet,
+    channels,
+    kimg,
+    dry_run,
+    **values,
 ):
     """Train a progressive GAN on PICTURES: folders, tar or TFRecord shards, volumes.
 
@@ -111,7 +124,9 @@ def train_gan(
     from .training import gan
 
     be_deterministic(deterministic)
-    seen = gan.train(options, items, folder, memory=memory, minutes=minutes, quiet=quiet, save_every=save_every)
+    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
+    with strategy_of(distribute) as strategy:
+        seen = gan.train(options, items, folder, memory=memory, strategy=strategy, **limits)
     click.echo(f"{folder}: {seen:,} images shown")
 
 

@@ -6,6 +6,7 @@ been typed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ resume_option = click.option(
     is_eager=True,
     expose_value=False,
     help="Go on with the run's own pictures and options; only --run is needed.",
+)
+
+distribute_option = click.option(
+    "--distribute",
+    type=click.Choice(["auto", "none", "mirrored", "multiworker"]),
+    default="auto",
+    show_default=True,
+    help="Split each batch over the GPUs (mirrored) or over the processes that TF_CONFIG names; auto: over what is there.",
 )
 
 
@@ -176,3 +185,12 @@ def be_deterministic(wanted: bool) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def strategy_of(name: str):
+    """The strategy of `--distribute`, made before TensorFlow does anything else; see `training.distribute`."""
+    from .training import distribute
+
+    with distribute.restarting():
+        yield distribute.strategy_for(name)

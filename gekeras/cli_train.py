@@ -9,7 +9,7 @@ import click
 from . import config, presets
 from .cli_options import FILE, parameter_option, task_option, volume_options_of
 from .cli_options import options as shared
-from .cli_run import RunCommand, be_deterministic, pictures_argument, train_options
+from .cli_run import RunCommand, be_deterministic, distribute_option, pictures_argument, strategy_of, train_options
 
 coder_options = shared(
     click.option(
@@ -35,12 +35,13 @@ def train():
 @parameter_option
 @click.option("--operator", metavar="MODULE:OBJECT", help="A degradation of one's own, for a task of that name.")
 @train_options
+@distribute_option
 @click.option(
     "--generator",
     type=FILE,
     required=True,
     metavar="RUN|PRESET",
-    help="Run folder of the GAN, or a preset with a generator.",
+    help="Run folder of the GAN or BEGAN, or a preset with a generator.",
 )
 @click.option(
     "--from",
@@ -70,6 +71,7 @@ def train_autoencoder(
     minutes,
     save_every,
     deterministic,
+    distribute,
     memory,
     bfloat16,
     quiet,
@@ -92,33 +94,37 @@ def train_autoencoder(
     from .training import autoencoder
 
     be_deterministic(deterministic)
-    network, shape = _generator_of(generator)
-    sources = _sources(pictures, cut, validation, shape, memory)
-    curve = autoencoder.train(
-        options,
-        make_task(task, shape["resolution"], shape["channels"], **parameters),
-        *sources,
-        network,
-        shape["latent_size"],
-        folder,
-        start=_weights_of(start, task) if start else None,
-        minutes=minutes,
-        quiet=quiet,
-        save_every=save_every,
-    )
+    with strategy_of(distribute) as strategy:
+        network, shape = _generator_of(generator)
+        sources = _sources(pictures, cut, validation, shape, memory)
+        curve = autoencoder.train(
+            options,
+            make_task(task, shape["resolution"], shape["channels"], **parameters),
+            *sources,
+            network,
+            shape["latent_size"],
+            folder,
+            latent=shape["latent"],
+            start=_weights_of(start, task) if start else None,
+            minutes=minutes,
+            quiet=quiet,
+            save_every=save_every,
+            strategy=strategy,
+        )
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
 
 def _generator_of(path: Path):
-    """G of a GAN's run or of a preset, as a callable, and a dict with its resolution, channels and latent_size."""
+    """G of a run or of a preset, as a callable, and a dict with its resolution, channels, latent_size and latent."""
     if (path / "preset.json").is_file():
         preset = presets.load(str(path.resolve()))  # an absolute path is never another preset's name
-        return preset.part("generator"), {name: preset.info[name] for name in ("resolution", "channels", "latent_size")}
+        shape = {name: getattr(preset, name) for name in ("resolution", "channels", "latent_size", "latent")}
+        return preset.part("generator"), shape
 
-    from .training import gan
+    from .training import generators
 
-    network = gan.generator_of(gan.networks_of(path)[0])
-    return network, network.config
+    network, latent, *_ = generators.of_run(path)
+    return network, {**network.config, "latent": latent}
 
 
 def _sources(pictures, cut: config.VolumeOptions, validation: int, shape: dict, memory: bool) -> list:
@@ -198,7 +204,7 @@ def train_aegan(
 
 @click.command()
 @click.argument("folder", type=FILE, metavar="PRESET_DIR")
-@click.option("--gan", "gan_run", type=FILE, metavar="RUN", help="Run folder of the GAN.")
+@click.option("--gan", "gan_run", type=FILE, metavar="RUN", help="Run folder of the GAN or BEGAN.")
 @click.option(
     "--autoencoder", "runs", type=FILE, multiple=True, metavar="RUN", help="Run folder of an autoencoder; repeatable."
 )

@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from . import images, plots, presets
 from .models.precision import building_in
-from .training import aegan, autoencoder, checkpoints, gan
+from .solve import starts
+from .training import aegan, autoencoder, checkpoints, generators
 
 
 class Part(tf.Module):
@@ -114,10 +115,10 @@ def export(
 
 
 def export_generator(run: Path, preset: Path) -> dict[str, Any]:
-    """The averaged generator of a GAN run -> `preset/generator`, and what training can go on from -> `preset/training`."""
-    nets, record = gan.networks_of(run)
-    generator = gan.generator_of(nets)
-    size = save_generator(generator, preset)
+    """The averaged generator of a GAN's or BEGAN's run -> `preset/generator`, and what training can go on from ->
+    `preset/training`."""
+    generator, latent, nets, record = generators.of_run(run)
+    size = save_generator(generator, preset, latent)
     shutil.rmtree(preset / "training", ignore_errors=True)
     weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
     checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
@@ -125,15 +126,16 @@ def export_generator(run: Path, preset: Path) -> dict[str, Any]:
     return {**size, "generator": facts}
 
 
-def save_generator(network, preset: Path) -> dict[str, int]:
-    """A generator -> `preset/generator`, a sheet of its pictures -> `preset/samples.png`; its size, for the record."""
+def save_generator(network, preset: Path, latent: str = "normal") -> dict[str, Any]:
+    """A generator -> `preset/generator`, a sheet of its pictures -> `preset/samples.png`; its sizes and what its latent is
+    drawn from (`config.LATENTS`), for the record."""
     shutil.rmtree(preset / "generator", ignore_errors=True)
     save_part(network, preset / "generator", "latent", "image")
     latent_size, (_, resolution, _, channels) = network.inputs[0].shape[1], network.outputs[0].shape
-    latent = tf.random.stateless_normal((48, latent_size), seed=(0, 0))
-    sheet = np.concatenate([network(part).numpy() for part in np.split(latent, 12)])  # all at once, 1024 px takes 20 GB
+    drawn = starts.draw(0, 48, latent_size, latent)
+    sheet = np.concatenate([network(part).numpy() for part in np.split(drawn, 12)])  # all at once, 1024 px takes 20 GB
     images.write(preset / "samples.png", plots.grid(np.clip(sheet, -1, 1), columns=12))
-    return dict(resolution=resolution, channels=channels, latent_size=latent_size)
+    return dict(resolution=resolution, channels=channels, latent_size=latent_size, latent=latent)
 
 
 def export_autoencoder(run: Path, preset: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),
     **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving", "cli_run"], 4),
     **dict.fromkeys(["evaluate", "importing"], 5),
-    **dict.fromkeys(["cli_solve", "cli_gan", "cli_train", "cli_import"], 6),
+    **dict.fromkeys(["cli_solve", "cli_gan", "cli_began", "cli_train", "cli_import"], 6),
     **dict.fromkeys(["cli"], 7),
 }
 ONLY = {"solve": {"config"}, "presets": {"config", "images"}}  # stricter than the floor: the solver takes callables
@@ -34,6 +34,7 @@ LIGHT = [
     "cli_options",
     "cli_run",
     "cli_gan",
+    "cli_began",
     "cli_solve",
     "cli_train",
     "cli_import",

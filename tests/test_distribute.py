@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -121,6 +122,29 @@ def test_a_killed_process_is_started_again(tmp_path, pictures, alone, victim):
     losses, _ = [worker.ended() for worker in workers]
     assert_same(losses, folder, alone("wgan-gp"))
     assert len(json.loads((folder / "environment.json").read_text())) == 2
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_and_one_device_goes_on(tmp_path, pictures, alone):
+    cluster, folder = addresses(), tmp_path / "run"
+    chief, other = (Process(folder, i, "nonsaturating", pictures, 1, 0.4, cluster=cluster) for i in range(2))
+    wait_for(lambda: chief.output.read_text())
+    other.running.send_signal(signal.SIGTERM)
+    assert other.running.wait(100) != 0 and "stopped by SIGTERM with a checkpoint" in other.errors.read_text()
+    losses = chief.ended()
+    assert checkpoints.load_latest(folder)[1]["images"] == max(losses) < 64
+    losses |= Process(folder, "alone", "nonsaturating", pictures, 1).ended()
+    assert_same(losses, folder, alone("nonsaturating"))
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_wait_for_ever(tmp_path, pictures):
+    program = "from gekeras.training import distribute; distribute.strategy_for('auto', patience=1)"
+    task = {"cluster": {"worker": addresses()}, "task": {"type": "worker", "index": 0}}
+    environment = {**os.environ, "TF_CONFIG": json.dumps(task), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == -signal.SIGKILL
+    assert f"the workers {task['cluster']['worker'][1]} did not start within" in done.stderr
 
 
 def wait_for(condition, seconds=300):

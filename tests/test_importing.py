@@ -920,6 +920,6 @@ def test_the_generator_of_a_run_and_of_a_preset(rng, gan_run, tiny):
     from gekeras.cli_train import _generator_of
 
     (live, shape), (saved, same) = _generator_of(gan_run), _generator_of(tiny.folder)
-    assert {name: shape[name] for name in same} == same == dict(resolution=SIDE, channels=3, latent_size=16)
+    assert {name: shape[name] for name in same} == same == dict(resolution=SIDE, channels=3, latent_size=16, latent="normal")
     z = latents(rng, 16)
     np.testing.assert_allclose(saved(z), live(z), atol=1e-5)

@@ -8,6 +8,7 @@ is building the larger network and copying weights by name (`copy_weights`).
 import keras
 
 from .layers import (
+    GROUP_SIZE,
     Bias,
     Downsample,
     EqualizedConv2D,
@@ -122,7 +123,7 @@ class Discriminator(Network):
         channels=3,
         fmap_base=8192,
         fmap_max=512,
-        group_size=4,
+        group_size=GROUP_SIZE,
         fade=False,
         name="discriminator",
         **kwargs,

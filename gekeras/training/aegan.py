@@ -4,7 +4,8 @@
 
 with a KL term that keeps the codes at N(0, I), so that E gives the mean and the log variance of a code. The minimax is
 taken in its usual non-saturating form: D descends E softplus(D(G(z))) + E softplus(-D(x)) plus the lazy R1 penalty, G
-descends E softplus(-D(G(z))). It starts from the networks of a GAN run and trains all of them on, at full resolution.
+descends E softplus(-D(G(z))). It starts from the networks of a GAN run and trains all of them on, at full resolution, on one
+device.
 """
 
 from __future__ import annotations

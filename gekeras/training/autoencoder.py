@@ -19,6 +19,7 @@ from ..models.autoencoder import BLOCKS, Decoder, Encoder
 from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
 from . import checkpoints, distribute
+from .began import latents
 from .run import Run
 
 
@@ -87,13 +88,14 @@ def make_step(nets: Networks, task: Task):
     return step
 
 
-def make_pool(generator, latent_size: int, count: int, seed: int, chunk: int = 64) -> np.ndarray:
-    """`count` generated images as uint8 `[count, h, w, c]`, a function of the seed."""
+def make_pool(generator, latent_size: int, count: int, seed: int, chunk: int = 64, latent: str = "normal") -> np.ndarray:
+    """`count` generated images as uint8 `[count, h, w, c]`, a function of the seed; `latent` as in `config.LATENTS`."""
+    draw = latents if latent == "uniform" else tf.random.stateless_normal
     generate = tf.function(lambda z: generator(z), reduce_retracing=True)
     parts = []
     for i in range(0, count, chunk):
-        latent = tf.random.stateless_normal((min(chunk, count - i), latent_size), seed=(seed, i))
-        parts.append(images.to_uint8(generate(latent).numpy()))
+        drawn = draw((min(chunk, count - i), latent_size), seed=(seed, i))
+        parts.append(images.to_uint8(generate(drawn).numpy()))
     return np.concatenate(parts)
 
 
@@ -106,6 +108,7 @@ def train(
     latent_size: int,
     folder: Path,
     *,
+    latent: str = "normal",
     start: checkpoints.Arrays | None = None,
     minutes: float = 0.0,
     quiet: bool = False,
@@ -117,6 +120,7 @@ def train(
     Args:
         items, validation: `data.Source` of training and of held-out real images.
         generator: G, latent -> image; frozen.
+        latent: what its input is drawn from, see `config.LATENTS`.
         strategy: of `distribute.strategy_for`; the result is that of one device.
 
     Returns:
@@ -135,7 +139,8 @@ def train(
         seen, curve = _resume(nets, folder, start)
         with Run(folder, config.to_json(options), options.images, role=role, **limits) as run:
             run.require_same_start(seen)
-            streams = _streams(options, items, generator, latent_size, seen, role.shard)
+            pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed, latent=latent))
+            streams = _streams(options, (items, pool), seen, role.shard)
             _loop(nets, options, task, streams, held_out, seen, curve, run)
     return curve
 
@@ -161,13 +166,12 @@ def _loop(nets: Networks, options: AutoencoderOptions, task: Task, streams, held
     run.finish(write, seen)
 
 
-def _streams(options: AutoencoderOptions, items, generator, latent_size: int, seen: int, shard: tuple[int, int]) -> list:
+def _streams(options: AutoencoderOptions, sources, seen: int, shard: tuple[int, int]) -> list:
     """The streams of real and of generated pictures, each with an order of its own."""
-    pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed))
     views = dict(mirror=options.mirror, turn=options.turn, shard=shard)
     return [
         data.stream(source, options.batch_size, seed=options.seed + i, start=seen, **views)
-        for i, source in enumerate((items, pool))
+        for i, source in enumerate(sources)
     ]
 
 

@@ -22,6 +22,7 @@ from . import checkpoints, divergence, schedule
 from .run import Run
 
 LATENT = "uniform"  # z ~ U[-1, 1], see `config.LATENTS`
+SETTLED = 400_000  # images; until about then every z gives much the same picture, and that is no collapse
 SHEET = 48  # samples on a sheet, and real pictures that their variance is compared with
 SHAPE = ("resolution", "channels", "latent_size", "width", "skip")
 NETWORKS = ("generator", "average", "discriminator")
@@ -53,7 +54,7 @@ class Networks:
 
     def restore(self, arrays: checkpoints.Arrays) -> None:
         """Inverse of `arrays`; a checkpoint without optimizers (a published one) starts them afresh."""
-        self.k.assign(arrays["k"])
+        self.k.assign(float(arrays["k"]))
         for name in NETWORKS:
             checkpoints.set_weights(name, getattr(self, name), arrays)
         for name in OPTIMIZERS:
@@ -100,9 +101,9 @@ def learning_rate(seen: int, options: BEGANOptions) -> float:
     return max(options.learning_rate / 2 ** (seen // options.halve_every), options.final_learning_rate)
 
 
-def latents(count: int, latent_size: int, seed: tuple[int, int]) -> tf.Tensor:
-    """`[count, latent_size]` draws from U[-1, 1], a function of the seed."""
-    return tf.random.stateless_uniform((count, latent_size), seed=seed, minval=-1, maxval=1)
+def latents(shape: tuple[int, int], seed: tuple[int, int]) -> tf.Tensor:
+    """Draws from U[-1, 1], a function of the seed."""
+    return tf.random.stateless_uniform(shape, seed=seed, minval=-1, maxval=1)
 
 
 def make_step(nets: Networks):
@@ -189,7 +190,7 @@ def train(
 
 def step_inputs(options: BEGANOptions, seen: int):
     """latent, rate and decay of the step after `seen` images: functions of it, so that a run resumes."""
-    latent = latents(options.batch_size, options.latent_size, (options.seed, seen))
+    latent = latents((options.batch_size, options.latent_size), (options.seed, seen))
     decay = schedule.average_decay(seen // options.batch_size, options)
     return latent, tf.constant(learning_rate(seen, options)), tf.constant(decay, tf.float32)
 
@@ -210,10 +211,14 @@ def _resume(options: BEGANOptions, folder: Path) -> tuple[Networks, int]:
 def _save(nets: Networks, seen: int, real: np.ndarray, run: Run) -> None:
     record = dict(images=seen, began=nets.shape, options=config.to_dict(nets.options))
     checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
-    latent = latents(SHEET, nets.options.latent_size, (nets.options.seed, 7))
+    latent = latents((SHEET, nets.options.latent_size), (nets.options.seed, 7))
     samples = np.asarray(nets.average(latent, training=False))
     run.sheet(seen, plots.grid(samples, columns=8))
-    run.diversity(seen, divergence.diversity(samples, real))
+    measured = divergence.diversity(samples, real)
+    if seen < SETTLED:
+        run.progress.scalars(seen, {"diversity": measured})
+    else:
+        run.diversity(seen, measured)
 
 
 # -------------------------------------------------------------------------------------------- what a run is read by

@@ -12,16 +12,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 
 NAMES = ("auto", "none", "mirrored", "multiworker")
-TIMEOUT = 600.0  # seconds of a single exchange; the heartbeat (10 s) notices a lost worker long before
 PATIENCE = 3600.0  # seconds a worker waits for the others to start, as long as TensorFlow itself
 
 # What TensorFlow 2.15 raises in the other workers when one is killed, freezes, or starts afresh.
@@ -79,26 +81,29 @@ def cluster() -> tuple[list[str], int]:
 
 
 def _meet(addresses: list[str], index: int, patience: float) -> tf.distribute.Strategy:
-    others = ", ".join(address for i, address in enumerate(addresses) if i != index)
-
-    def give_up():  # the main thread is inside TensorFlow and cannot be asked
-        _say(f"the other workers ({others}) did not come within {patience / 60:.3g} minutes")
-        os._exit(1)
-
-    timers = [threading.Timer(5.0, _say, [f"worker {index} waits for {others}"]), threading.Timer(patience, give_up)]
-    for timer in timers:
-        timer.daemon = True
-        timer.start()
     try:
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=TIMEOUT)
-        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        with _watched("the workers " + ", ".join(a for i, a in enumerate(addresses) if i != index), patience):
+            # No `timeout_seconds`: TensorFlow 2.15 keeps a sleeping thread of that length for every exchange.
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except LOST as error:
         raise WorkerLost("another worker was lost while the workers were meeting") from error
     except tf.errors.UnknownError as error:  # the port is taken
         raise ValueError(f"worker {index} cannot listen on {addresses[index]}: {error}") from error
-    finally:
-        for timer in timers:
-            timer.cancel()
+
+
+@contextlib.contextmanager
+def _watched(others: str, patience: float) -> Iterator[None]:
+    """While TensorFlow waits, it holds the interpreter: another process keeps the time, and SIGINT ends this one at once."""
+    watch = str(Path(__file__).with_name("watch.py"))
+    command = [sys.executable, "-I", watch, str(os.getpid()), str(patience), others]
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL) if main else None
+    with subprocess.Popen(command, stdin=subprocess.PIPE):
+        try:
+            yield
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, before)
 
 
 def _say(text: str) -> None:

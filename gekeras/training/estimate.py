@@ -39,12 +39,18 @@ class Row:
         return (self.fade + self.stable) / self.speed.rate
 
 
-def measure(step: Callable[[tf.Tensor, int], object], stream: Iterator, batch_size: int, steps: int = STEPS) -> Speed:
-    """Speed of `step(batch, number)`, after `WARM_UP` steps that compile and fill; at most `PATIENCE` seconds."""
+def measure(
+    step: Callable[[tf.Tensor, int], object],
+    stream: Iterator,
+    batch_size: int,
+    steps: int = STEPS,
+    patience: float = PATIENCE,
+) -> Speed:
+    """Speed of `step(batch, number)`, after `WARM_UP` steps that compile and fill; at most `patience` seconds."""
     for i in range(WARM_UP):
         tf.nest.map_structure(lambda x: x.numpy(), step(next(stream), i))
     begin, waited, done = time.monotonic(), 0.0, 0
-    while done < steps and (done == 0 or time.monotonic() - begin < PATIENCE):
+    while done < steps and (done == 0 or time.monotonic() - begin < patience):
         asked = time.monotonic()
         batch = next(stream)
         waited += time.monotonic() - asked

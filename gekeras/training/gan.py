@@ -183,6 +183,8 @@ def _resume(options: GANOptions, folder: Path):
     if found is None:
         return None, 0, -1
     arrays, record = found
+    if "phase" not in record:
+        raise ValueError(f"{folder} is not the run of a GAN")
     for name in ("channels", "latent_size", "fmap_base", "fmap_max"):
         if record["options"][name] != getattr(options, name):
             raise ValueError(f"{folder} was trained with {name} {record['options'][name]}, not {getattr(options, name)}")
