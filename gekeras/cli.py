@@ -1,4 +1,4 @@
-"""The command line: `gekeras solve | eval | train gan | train autoencoder | export | presets | demo`.
+"""The command line: `gekeras solve | encode | decode | eval | train | import | export | presets | demo`.
 
 TensorFlow is imported inside the commands, so that `--help` is immediate. Exit codes: 0; 2 with one line on stderr for a
 user's mistake; 1 for anything else.
@@ -40,6 +40,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs its plug-i
 
 class OneLineErrors(click.Group):
     """Turns what the library refuses (ValueError) and what click refuses into one line on stderr and exit code 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            if str(error):  # it has something to say, before which click would put the empty line of a bare Ctrl-C
+                raise click.Abort() from error
+            raise
 
     def main(self, *args, standalone_mode: bool = True, **extra):
         if not standalone_mode:

@@ -149,7 +149,7 @@ def test_a_stopped_gan_leaves_its_last_step_and_ends_as_the_undisturbed_one(tmp_
     lines = told(folder).splitlines()
     name = signal.Signals(number).name
     assert lines == [f"gekeras: stopped by {name} with a checkpoint in {folder}; the same command goes on from it"]
-    assert len(counts(folder)) == 2 and 160 < counts(folder)[-1] < TOTAL
+    assert 160 <= counts(folder)[-1] < TOTAL  # 160 if it came while the second stage's networks were built
     ended(start_gan(folder, pictures), folder)
     assert_equal(folder, undisturbed)
 
@@ -296,15 +296,15 @@ def test_handlers_are_given_back(tmp_path, error):
 
 def fail_to_save(monkeypatch, fails):
     """Let the writing of a checkpoint end with a full disk, after a part of the file, where `fails(images)`."""
-    whole = np.savez
+    whole = np.lib.format.write_array
 
-    def savez(file, **arrays):
-        if fails(int(arrays["weights"][0])):
+    def write_array(file, array, **extra):
+        if array.shape == (2000,) and fails(int(array[0])):
             file.write(b"PK" + bytes(1000))
             raise OSError(28, "No space left on device")
-        whole(file, **arrays)
+        whole(file, array, **extra)
 
-    monkeypatch.setattr(np, "savez", savez)
+    monkeypatch.setattr(np.lib.format, "write_array", write_array)
 
 
 def test_a_full_disk_costs_a_checkpoint_not_the_run(tmp_path, monkeypatch, capsys):
@@ -513,8 +513,8 @@ def test_diversity_is_a_ratio_of_variances(rng):
     real = rng.normal(0.1, 1.0, (500, 4, 4, 3))
     assert divergence.diversity(real, real) == 1
     assert divergence.diversity(0.5 * real + 3, real) == pytest.approx(0.25)
-    assert divergence.diversity(np.repeat(real[:1], 9, axis=0), real) == 0
-    assert divergence.diversity(real[:5], np.repeat(real[:1], 9, axis=0)) == math.inf
+    assert divergence.diversity(np.repeat(real[:1], 9, axis=0), real) == pytest.approx(0, abs=1e-20)
+    assert divergence.diversity(real[:5], np.zeros((9, 4, 4, 3))) == math.inf
     mixed = np.concatenate([real[:250], real[250:] * [1.0, 1.0, 0.0]])  # pictures that vary in two channels of three
     assert divergence.diversity(mixed[250:], real[250:]) == pytest.approx(2 / 3, rel=0.05)
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import os
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from . import divergence
 
 Arrays = dict[str, np.ndarray]
 
@@ -22,12 +25,20 @@ def save(path: Path, arrays: Arrays, record: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with partial.open("wb") as file:
-            np.savez(file, __record__=np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays)
+            _write(file, {"__record__": np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays})
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write(file, arrays: Arrays) -> None:
+    """As np.savez, which leaves its archive open where the disk is full, to fail once more when it is collected."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -42,7 +53,11 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def save_rotating(folder: Path, images: int, arrays: Arrays, record: dict[str, Any], keep: int = 2) -> Path:
-    """Save as `checkpoint-<images>.npz` and remove all but the newest `keep`."""
+    """Save as `checkpoint-<images>.npz` and remove all but the newest `keep`.
+
+    Raises divergence.Diverged, and keeps what is there, if a weight is not finite.
+    """
+    divergence.require_finite_arrays(arrays, images)
     path = folder / f"checkpoint-{images:09d}.npz"
     save(path, arrays, record)
     for old in _files(folder)[:-keep]:

@@ -14,6 +14,12 @@ import numpy as np
 COLLAPSED = 0.02  # of the real pictures' variance; the networks trained here have 0.5 to 1.1
 CHANCE = {"d": 2 * math.log(2), "g": math.log(2)}  # non-saturating losses of a discriminator that says 0 to everything
 
+CHANCE_LINES = 12  # printed lines in a row, a minute, that are no coincidence
+AT_CHANCE = (
+    "the discriminator tells nothing apart (its losses are those of chance), so the generator learns nothing: unless that "
+    "passes soon, start again with another --learning-rate (a third, or three times as much) or --loss wgan-gp"
+)
+
 
 class Diverged(ValueError):
     """The run cannot recover; the message is one line, with what to do."""
@@ -23,10 +29,21 @@ def require_finite(losses: Mapping[str, float], seen: int) -> None:
     """Raises Diverged if a loss is NaN or infinite; `validation` is NaN until it is first measured."""
     bad = [name for name, value in losses.items() if not math.isfinite(value) and name != "validation"]
     if bad:
-        raise Diverged(
-            f"training diverged: {bad[0]} is {losses[bad[0]]} after {seen:,} images; the last checkpoint is from before: go "
-            "on from it with a lower --learning-rate (half), without --bfloat16, or with another --seed"
-        )
+        raise _lost(f"{bad[0]} is {losses[bad[0]]}", seen)
+
+
+def require_finite_arrays(arrays: Mapping[str, np.ndarray], seen: int) -> None:
+    """Raises Diverged if a weight is NaN or infinite: a step's losses are those before its update, and may look well."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise _lost(f"{name} is not finite", seen)
+
+
+def _lost(what: str, seen: int) -> Diverged:
+    return Diverged(
+        f"training diverged: {what} after {seen:,} images; the last checkpoint is from before: go on from it with a lower "
+        "--learning-rate (half), without --bfloat16, or with another --seed"
+    )
 
 
 def diversity(samples: np.ndarray, real: np.ndarray) -> float:

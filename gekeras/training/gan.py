@@ -188,9 +188,12 @@ def _resume(options: GANOptions, folder: Path):
     for name in ("channels", "latent_size", "fmap_base", "fmap_max"):
         if record["options"][name] != getattr(options, name):
             raise ValueError(f"{folder} was trained with {name} {record['options'][name]}, not {getattr(options, name)}")
-    nets = Networks(options, record["resolution"])
+    resolution, seen = record["resolution"], record["images"]
+    if seen < schedule.total_images(options) and (due := schedule.at(seen, options).resolution) < resolution:
+        raise ValueError(f"{folder} holds a GAN at {resolution} px; after {seen:,} images the schedule is at {due} px")
+    nets = Networks(options, resolution)
     nets.restore(arrays)
-    return nets, record["images"], record["phase"]
+    return nets, seen, record["phase"]
 
 
 def _train_stage(nets: Networks, items, seen: int, phase: int, memory: bool, run: Run):

@@ -81,6 +81,7 @@ class Run:
         self.progress = Progress(folder, total, minutes=minutes, quiet=quiet or not role.chief, writes=role.chief)
         self.signal: int | None = None
         self.diversities: list[float] = []
+        self.lines_at_chance, self.told_chance = 0, False
         self.saved = time.monotonic()
         self._handlers: dict[int, Any] = {}
         self._losses: dict[str, tf.Tensor] = {}
@@ -91,7 +92,7 @@ class Run:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder)
-            for partial in folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
+            for partial in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
                 partial.unlink()
             images.write_text(folder / "options.json", options)
             if arguments := ARGUMENTS.get():
@@ -151,13 +152,19 @@ class Run:
         values = self.progress.step(seen, count, state, **losses)
         if values and self.role.count == 1:  # several workers have to find it at the same time: when they save
             divergence.require_finite(values, seen)
+        if values:
+            self.lines_at_chance = self.lines_at_chance + 1 if divergence.at_chance(values) else 0
+            if self.lines_at_chance >= divergence.CHANCE_LINES and not self.told_chance:
+                self.told_chance = True
+                self.say(divergence.AT_CHANCE)
 
     def sheet(self, seen: int, sheet: np.ndarray) -> None:
         """Keep a sample sheet `[h, w, c]` in [-1, 1] as a picture and for TensorBoard."""
         try:
             images.write(self.folder / f"samples-{seen:09d}.png", sheet)
-        except OSError as error:
-            self.say(f"the sample sheet of {seen:,} images could not be written: {_reason(error)}")
+        except (OSError, images.ImageError) as error:
+            reason = _reason(error.__cause__ if isinstance(error.__cause__, OSError) else error)
+            self.say(f"the sample sheet of {seen:,} images could not be written: {reason}")
         self.progress.picture(seen, sheet)
 
     def diversity(self, seen: int, value: float) -> None:
@@ -171,7 +178,7 @@ class Run:
         return self.role.agree(due and self.role.chief) > 0
 
     def save(self, write: Callable[[], None], seen: int) -> bool:
-        """Call `write`, unless a loss is not finite. A full disk is reported and the run goes on; returns whether it did."""
+        """Call `write`, unless a loss is not finite (it refuses weights that are not). A full disk is reported and the run goes on; returns whether it did."""
         self.saved = time.monotonic()
         divergence.require_finite({name: float(value) for name, value in self._losses.items()}, seen)
         error = _error_of(write) if self.role.chief else None
@@ -204,8 +211,8 @@ def _error_of(write: Callable[[], None]) -> Exception | None:
     return None
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).lower()
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
 def _lock(folder: Path):
