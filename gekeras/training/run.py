@@ -178,7 +178,10 @@ class Run:
         return self.role.agree(due and self.role.chief) > 0
 
     def save(self, write: Callable[[], None], seen: int) -> bool:
-        """Call `write`, unless a loss is not finite (it refuses weights that are not). A full disk is reported and the run goes on; returns whether it did."""
+        """Call `write`, unless a loss is not finite (it refuses weights that are not).
+
+        A full disk is reported and the run goes on; returns whether it was written.
+        """
         self.saved = time.monotonic()
         divergence.require_finite({name: float(value) for name, value in self._losses.items()}, seen)
         error = _error_of(write) if self.role.chief else None
