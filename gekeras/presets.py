@@ -102,7 +102,7 @@ class Preset:
     def task_parameters(self, task: str) -> dict[str, Any]:
         """Parameters of a task's degradation. Raises PresetError if the preset was not trained for it."""
         if task not in self.tasks:
-            raise PresetError(f"preset {self.name!r} has no task {task!r}; it has {', '.join(self.tasks)}")
+            raise PresetError(f"preset {self.name!r} has no task {task!r}; it has {', '.join(self.tasks) or 'none'}")
         return self.tasks[task]
 
     def part(self, name: str):
