@@ -3,6 +3,7 @@
 # SHARDS holds faces-train-*.tar and faces-test-*.tar (CelebA, cropped to 128x128 around x 89, y 121); RUNS gets the run folders.
 # Every command can be stopped and started again. The generator goes on from the preset's own checkpoint, and the autoencoders from
 # the preset's parts; without them the same commands start from nothing (leave out the copy and --from, and give more images).
+# The shipped generator had GAN_RATE=0.0015 GAN_DECAY=0.998; the checkpoint beside it went on with lower rates, down to the defaults here.
 set -eu
 shards=$1 runs=$2 preset=saved_models/faces-64
 train="$shards/faces-train-000.tar $shards/faces-train-001.tar $shards/faces-train-002.tar"
@@ -11,8 +12,8 @@ test="$shards/faces-test-000.tar"
 mkdir -p "$runs/faces-64-gan"
 [ -n "$(ls "$runs/faces-64-gan")" ] || cp $preset/training/* "$runs/faces-64-gan"
 gekeras train gan $train --run "$runs/faces-64-gan" --memory --bfloat16 --resolution 64 --latent-size 256 \
-    --fmap-base 2048 --fmap-max 128 --loss nonsaturating --batch 32 --learning-rate 0.0015 --average-decay 0.998 \
-    --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:500000 --minutes "${GAN_MINUTES:-60}"
+    --fmap-base 2048 --fmap-max 128 --loss nonsaturating --batch 32 --learning-rate "${GAN_RATE:-0.0004}" \
+    --average-decay "${GAN_DECAY:-0.9995}" --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:1500000 --minutes "${GAN_MINUTES:-60}"
 
 # One autoencoder a task on the same frozen generator. Reconstruct and superres go on from their own weights, the others from
 # reconstruct's.
