@@ -13,7 +13,8 @@ mkdir -p "$runs/faces-64-gan"
 [ -n "$(ls "$runs/faces-64-gan")" ] || cp $preset/training/* "$runs/faces-64-gan"
 gekeras train gan $train --run "$runs/faces-64-gan" --memory --bfloat16 --resolution 64 --latent-size 256 \
     --fmap-base 2048 --fmap-max 128 --loss nonsaturating --batch 32 --learning-rate "${GAN_RATE:-0.0004}" \
-    --average-decay "${GAN_DECAY:-0.9995}" --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:1500000 --minutes "${GAN_MINUTES:-60}"
+    --average-decay "${GAN_DECAY:-0.9995}" --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:1500000 \
+    --minutes "${GAN_MINUTES:-60}"
 
 # One autoencoder a task on the same frozen generator. Reconstruct and superres go on from their own weights, the others from
 # reconstruct's.
