@@ -135,12 +135,14 @@ def evaluate(
     cut = volume_options_of(changes)
     items = data.entries(pictures, options=cut)[:count]
     output.parent.mkdir(parents=True, exist_ok=True)
-    images.check_writable(output.with_suffix(".jsonl"))
+    lines, csv, markdown = (output.with_name(f"{output.name}.{kind}") for kind in ("jsonl", "csv", "md"))
+    images.check_writable(lines)
     model = GenerativeEncoder.from_preset(loaded, task, parameters=parameters, forward=forward, own=own)
     options = model.options(fidelity, **changes)
     model.check(options)
     source = data.Source(items, *model.shape[1:])
-    about = {"preset": loaded.name if loaded else None, "data": pictures.name}
+    about = {"preset": loaded.name if loaded else None, "data": str(pictures.resolve())}
+    about |= {"checksums": loaded.checksums_of(task)} if loaded else {}
     about |= {"forward": forward} if forward else {}
     about |= {"cut": config.to_dict(cut)} if cut != config.VolumeOptions() else {}
     about |= {"parts": own.record()} if own.parts() else {}
@@ -149,7 +151,7 @@ def evaluate(
             model,
             source,
             options,
-            output.with_suffix(".jsonl"),
+            lines,
             names=names,
             batch_size=batch,
             preset=None if own.generator else loaded,
@@ -158,8 +160,8 @@ def evaluate(
             progress=tick,
         )
     table = evaluation.summary(rows)
-    images.write_text(output.with_suffix(".csv"), evaluation.to_csv(table))
-    images.write_text(output.with_suffix(".md"), evaluation.to_markdown(table))
+    images.write_text(csv, evaluation.to_csv(table))
+    images.write_text(markdown, evaluation.to_markdown(table))
     if record:
         loaded.record_scores(task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
     click.echo(evaluation.to_markdown(table), nl=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from . import presets
 from .cli_options import FILE
 
 
@@ -32,9 +32,7 @@ def import_command(checkpoint, folder, about, force):
       gekeras train autoencoder photos/ --task superres --generator saved_models/celeba-128 --run runs/superres
       gekeras export saved_models/celeba-128 --autoencoder runs/superres
     """
-    described = json.loads(about.read_text()) if about else {}
-    if not isinstance(described, dict):
-        raise ValueError(f"{about} is not a JSON object of description, data and terms")
+    described = presets.read_object(about) if about else {}
 
     from . import importing
 

@@ -53,7 +53,8 @@ class RunCommand(click.Command):
         typed = {k: v for k, v in typed.items() if k in known and isinstance(v, (str, bool, int, list, tuple)) and v != ()}
         stored = self._stored(typed) if typed.get("resume") else {}
         ctx.default_map = {**stored, **(self._read(Path(typed["config"])) if "config" in typed else {})}
-        ctx.obj = {**ctx.default_map, **{k: self._plain(k, v) for k, v in typed.items() if k not in NOT_KEPT}}
+        given = {**ctx.default_map, **{k: v for k, v in typed.items() if k not in NOT_KEPT}}
+        ctx.obj = {name: self._plain(name, value) for name, value in given.items()}
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context):
@@ -113,10 +114,6 @@ def pictures_argument(command):
     return click.argument("pictures", nargs=-1, type=click.Path(path_type=Path), callback=read)(command)
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).exists() else path
-
-
 def load(path: Path) -> dict[str, Any]:
     """Options of a JSON or YAML file. Raises ValueError if it cannot be read or holds something else."""
     try:
@@ -132,8 +129,15 @@ def load(path: Path) -> dict[str, Any]:
 def _yaml(text: str) -> Any:
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 takes 64:32 for a number of base 60; here it is a resolution and its value."""
+
+        def resolve(self, kind, value, implicit):
+            plain = kind is yaml.ScalarNode and implicit[0] and ":" in value
+            return self.DEFAULT_SCALAR_TAG if plain else super().resolve(kind, value, implicit)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
 

@@ -40,14 +40,14 @@ def train():
     "--generator",
     type=FILE,
     required=True,
-    metavar="RUN|PRESET",
+    metavar="RUN|PRESET_DIR",
     help="Run folder of the GAN or BEGAN, or a preset with a generator.",
 )
 @click.option(
     "--from",
     "start",
     type=FILE,
-    metavar="RUN|PRESET",
+    metavar="RUN|PRESET_DIR",
     help="Start from the weights of another autoencoder.",
 )
 @coder_options
@@ -144,7 +144,7 @@ def _weights_of(start: Path, task: str):
 
     if not (start / "preset.json").is_file():
         return checkpoints.require_latest(start)[0]
-    preset = presets.load(str(start))
+    preset = presets.load(str(start.resolve()))  # an absolute path is never another preset's name
     name = task if preset.has(f"encoder-{task}") else "reconstruct"
     parts = ((part, preset.part(f"{part}-{name}")) for part in ("encoder", "decoder"))
     return {k: v for part, loaded in parts for k, v in checkpoints.weights_of_part(part, loaded).items()}

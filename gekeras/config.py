@@ -124,6 +124,8 @@ class GANOptions:
     def __post_init__(self):
         if self.loss not in ("wgan-gp", "nonsaturating"):
             raise ValueError(f"loss must be 'wgan-gp' or 'nonsaturating'; received {self.loss!r}")
+        right = 4 <= self.resolution <= 1024 and not self.resolution & (self.resolution - 1)
+        _require(right, "resolution must be a power of two from 4 to 1024", self.resolution)
         stages = self.stages or paper_stages(self.resolution)
         sizes = [stage.resolution for stage in stages]
         if sizes[-1] != self.resolution or any(b != 2 * a for a, b in zip(sizes, sizes[1:])):
@@ -269,7 +271,7 @@ class SolveOptions:
         prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
             is kept in [-1, 1]^d, for a generator of uniform latents).
         starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective
-            is the start; 1 is the paper's.
+            (without its prior) is the start; 1 is the paper's.
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.

@@ -83,41 +83,61 @@ def export(
         The names of the parts written.
 
     Raises:
-        ValueError: nothing to write, a run without a checkpoint, no generator yet, or an AEGAN of another size.
+        ValueError: nothing to write, a run without a checkpoint or of another kind, no generator yet, parts of different
+            sizes, or an `about` that is no JSON object. The preset is then as it was.
     """
     if not (gan_run or autoencoder_runs or about or aegan_run):
         raise ValueError("name a GAN run, an autoencoder run, or a description")
+    described = presets.read_object(about) if about else {}
     record = preset / "preset.json"
     info = json.loads(record.read_text()) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
-    written = []
-    if gan_run:
-        info |= export_generator(gan_run, preset)
-        info.pop("scores", None)
-        written.append("generator")
-    elif "generator" not in info:
+    if gan_run is None and "generator" not in info:
         raise ValueError(f"{preset} has no generator; name a GAN run")
-    for run in autoencoder_runs:
-        task, parameters, details = export_autoencoder(run, preset)
-        info["tasks"][task] = parameters
-        info.setdefault("autoencoders", {})[task] = details
-        info.get("scores", {}).pop(task, None)
-        info["code_size"] = details["options"]["code_size"]
-        written += [f"encoder-{task}", f"decoder-{task}"]
-    if aegan_run:
-        info["aegan"] = export_aegan(aegan_run, preset, (info["resolution"], info["channels"]))
-        for scores in info.get("scores", {}).values():
-            scores["methods"].pop("AEGAN", None)
-        written += ["aegan-encoder", "aegan-generator"]
-    if about:
-        info |= json.loads(about.read_text())
-    write_record(preset, info)
+    runs = {run: autoencoder.networks_of(run) for run in autoencoder_runs}
+    gan = generators.of_run(gan_run) if gan_run else None
+    baseline = aegan.networks_of(aegan_run) if aegan_run else None
+    _check_sizes(preset, info, gan, runs, (aegan_run, baseline))
+
+    written = []
+    with presets.rewritten(preset) as made:
+        if gan:
+            info |= export_generator(gan, made)
+            info.pop("scores", None)
+            written.append("generator")
+        for networks, details in runs.values():
+            task = details["task"]
+            info["tasks"][task] = details["parameters"]
+            info.setdefault("autoencoders", {})[task] = export_autoencoder(networks, details, made)
+            info.get("scores", {}).pop(task, None)
+            info["code_size"] = details["options"]["code_size"]
+            written += [f"encoder-{task}", f"decoder-{task}"]
+        if baseline:
+            info["aegan"] = export_aegan(*baseline, made)
+            for scores in info.get("scores", {}).values():
+                scores["methods"].pop("AEGAN", None)
+            written += ["aegan-encoder", "aegan-generator"]
+        write_record(made, info | described)
     return written
 
 
-def export_generator(run: Path, preset: Path) -> dict[str, Any]:
+def _check_sizes(preset: Path, info: dict[str, Any], gan, runs: dict, baseline: tuple) -> None:
+    """Raises ValueError unless all parts, those that stay included, are of the generator's resolution and channels."""
+    shape = gan.generator.config if gan else info
+    size = shape["resolution"], shape["channels"]
+    found = {run: networks.encoder.config for run, (networks, _) in runs.items()}
+    if baseline[1]:
+        found[baseline[0]] = baseline[1][0].shape
+    if set(info["tasks"]) - {details["task"] for _, details in runs.values()} or ("aegan" in info and not baseline[1]):
+        found[preset] = info
+    for where, other in found.items():
+        if (its := (other["resolution"], other["channels"])) != size:
+            raise ValueError(f"{where} is of {its[0]} px and {its[1]} channels, the generator of {size[0]} px and {size[1]}")
+
+
+def export_generator(gan: generators.Trained, preset: Path) -> dict[str, Any]:
     """The averaged generator of a GAN's or BEGAN's run -> `preset/generator`, and what training can go on from ->
     `preset/training`."""
-    generator, latent, nets, record = generators.of_run(run)
+    generator, latent, nets, record = gan
     size = save_generator(generator, preset, latent)
     shutil.rmtree(preset / "training", ignore_errors=True)
     weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
@@ -138,27 +158,19 @@ def save_generator(network, preset: Path, latent: str = "normal") -> dict[str, A
     return dict(resolution=resolution, channels=channels, latent_size=latent_size, latent=latent)
 
 
-def export_autoencoder(run: Path, preset: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Encoder and decoder of an autoencoder run -> `preset/encoder-<task>`, `preset/decoder-<task>`."""
-    nets, record = autoencoder.networks_of(run)
+def export_autoencoder(nets: autoencoder.Networks, record: dict[str, Any], preset: Path) -> dict[str, Any]:
+    """Encoder and decoder of an autoencoder's run -> `preset/encoder-<task>`, `preset/decoder-<task>`; facts."""
     encoder, decoder = in_half(float32(nets.encoder)), in_half(float32(nets.decoder))
     for network, inside, outside in ((encoder, "image", "code"), (decoder, "code", "image")):
         folder = preset / f"{network.name}-{record['task']}"
         shutil.rmtree(folder, ignore_errors=True)
         save_part(network, folder, inside, outside)
     kept = {k: record[k] for k in ("images", "curve", "options")}
-    details = dict(parameters=encoder.count_params() + decoder.count_params(), **kept)
-    return record["task"], record["parameters"], details
+    return dict(parameters=encoder.count_params() + decoder.count_params(), **kept)
 
 
-def export_aegan(run: Path, preset: Path, size: tuple[int, int]) -> dict[str, Any]:
-    """Averaged encoder (image -> mean of its latent) and generator of an AEGAN run -> `preset/aegan-<part>`.
-
-    Raises ValueError if its pictures are not of the preset's size (resolution, channels).
-    """
-    nets, record = aegan.networks_of(run)
-    if (found := (nets.shape["resolution"], nets.shape["channels"])) != size:
-        raise ValueError(f"{run} is of {found[0]} px and {found[1]} channels, {preset} of {size[0]} px and {size[1]}")
+def export_aegan(nets: aegan.Networks, record: dict[str, Any], preset: Path) -> dict[str, Any]:
+    """Averaged encoder (image -> mean of its latent) and generator of an AEGAN's run -> `preset/aegan-<part>`; facts."""
     encoder, generator = in_half(aegan.encoder_of(nets)), in_half(aegan.generator_of(nets))
     for network, inside, outside in ((encoder, "image", "latent"), (generator, "latent", "image")):
         folder = preset / f"aegan-{network.name}"

@@ -157,6 +157,15 @@ def _unit_pixels(path: PathLike, image: Image.Image) -> np.ndarray:
     return unit if alpha is None else unit * alpha + (1 - alpha)
 
 
+def eight_bits(name: PathLike, picture: Image.Image, channels: int) -> Image.Image:
+    """An opened picture as `read` sees it, as mode L or RGB. Raises ImageError as `read` does."""
+    picture = _upright(picture)
+    if picture.mode not in ("L", "RGB") or picture.has_transparency_data or "icc_profile" in picture.info:
+        levels = np.rint(_unit_pixels(name, picture) * 255).astype(np.uint8)
+        picture = Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
+    return picture.convert("RGB" if channels == 3 else "L")
+
+
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Optional[np.ndarray]]:
     """The colors (mode L, RGB or CMYK) and, for a transparent image, the opacity `[h, w, 1]` in [0, 1]."""
     grey = image.mode in ("1", "L", "LA", "La")
@@ -267,10 +276,7 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write bytes whole or not at all: to a temporary name in the same folder, then renamed.
-
-    Raises ImageError when the place cannot be written; nothing is left behind.
-    """
+    """Write bytes whole or not at all, by a temporary name in the same folder. Raises ImageError if that cannot be."""
     check_writable(path)
     target = os.path.realpath(path)  # through a link, instead of replacing it
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
@@ -288,8 +294,7 @@ def write_bytes(path: PathLike, data: bytes) -> None:
 def check_writable(path: PathLike) -> None:
     """Raise ImageError now if `path` could not be written later, before the minutes of work that lead to it."""
     target = os.path.realpath(path)
-    parent = os.path.dirname(target)
-    exists = os.path.exists(target)
+    parent, exists = os.path.dirname(target), os.path.exists(target)
     obstacles = {
         f"the folder {parent} does not exist": not os.path.exists(parent),
         f"{parent} is not a folder": not os.path.isdir(parent),
@@ -340,7 +345,6 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _checked_shape(image: np.ndarray) -> tuple[int, int, int]:
-    shape = np.shape(image)
-    if len(shape) != 3 or 0 in shape:
+    if len(shape := np.shape(image)) != 3 or 0 in shape:
         raise ValueError(f"an image has shape [h, w, c], received {list(shape)}")
     return shape

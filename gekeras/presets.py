@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -59,6 +63,47 @@ def load(name: str = DEFAULT, models: PathLike | None = None) -> Preset:
     if missing := [key for key in REQUIRED if key not in info]:
         raise PresetError(f"{folder / 'preset.json'} lacks {', '.join(missing)}")
     return Preset(folder, info)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object of a file, as `--about` names it. Raises ValueError if it cannot be read or holds something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not a JSON object of description, data and terms")
+    return found
+
+
+@contextlib.contextmanager
+def rewritten(folder: Path, left_out: Callable[[str, list[str]], set[str]] | None = None) -> Iterator[Path]:
+    """A copy of a preset's folder to change, which takes its place when the block ends: all of it or nothing.
+
+    Args:
+        left_out: what is not copied, as `shutil.copytree`'s `ignore`.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        made = Path(scratch) / "new"
+        if folder.is_dir():
+            shutil.copytree(folder, made, symlinks=True, ignore=left_out)
+        made.mkdir(exist_ok=True)
+        yield made
+        _replace(folder, made, Path(scratch) / "old")
+
+
+def _replace(folder: Path, made: Path, old: Path) -> None:
+    """Put a finished folder in the place of another, which is back where it was if that fails."""
+    if folder.exists():
+        os.rename(folder, old)
+    try:
+        os.rename(made, folder)
+    except OSError:
+        if old.exists():
+            os.rename(old, folder)
+        raise
 
 
 @dataclass(frozen=True)
@@ -120,6 +165,11 @@ class Preset:
         files = sorted((k, v) for k, v in self.info["checksums"].items() if k.startswith(f"{name}/"))
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
+    def checksums_of(self, task: str) -> dict[str, str]:
+        """Part -> `part_checksum` of all that a score on this task can depend on."""
+        names = ("generator", f"encoder-{task}", f"decoder-{task}", "aegan-encoder", "aegan-generator")
+        return {name: self.part_checksum(name) for name in names if self.has(name)}
+
     def has(self, name: str) -> bool:
         """Whether there is a part of that name."""
         return any((self.folder / name).glob("[0-9]*/saved_model.pb"))
@@ -131,8 +181,11 @@ class Preset:
     def record_scores(self, task: str, methods: list[dict[str, Any]], data: str, options: dict[str, Any]) -> None:
         """Store an evaluation's summary in `preset.json`: what was scored, on what, and with which options."""
         named = {row["method"]: {k: v for k, v in row.items() if k != "method"} for row in methods}
-        self.info.setdefault("scores", {})[task] = {"data": data, "options": options, "methods": named}
-        images.write_text(self.folder / "preset.json", json.dumps(self.info, indent=2) + "\n")
+        record = self.folder / "preset.json"
+        info = json.loads(record.read_text())  # anew: it may have changed while the pictures were scored
+        for known in (info, self.info):
+            known.setdefault("scores", {})[task] = {"data": data, "options": options, "methods": named}
+        images.write_text(record, json.dumps(info, indent=2) + "\n")
 
 
 @functools.cache

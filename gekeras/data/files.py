@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .. import images
 from ..config import VolumeOptions
 from . import records, volumes
 
@@ -42,7 +43,8 @@ class Entry:
 
 
 def entries(*paths: str | Path, options: VolumeOptions | None = None) -> list:
-    """Pictures in folders (searched recursively), shards, single files and volumes, sorted by name within each path.
+    """Pictures in folders (searched recursively), shards, single files and volumes: files by their names,
+    what a shard holds in its order.
 
     A folder that holds `.tar` or `.tfrecord` files is read as shards.
 
@@ -98,7 +100,7 @@ def load(entry, side: int, channels: int = 3) -> np.ndarray:
     Raises ValueError naming the picture if it cannot be decoded.
     """
     try:
-        picture = entry.picture().convert("RGB" if channels == 3 else "L")
+        picture = images.eight_bits(entry.name, entry.picture(), channels)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all of them Pillow's
         raise ValueError(f"cannot decode {entry.name} in {entry.path}: {error}") from error
     edge = min(picture.size)

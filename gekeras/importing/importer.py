@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,19 +96,13 @@ def import_generator(
     imported = read(checkpoint)
     if old.get("tasks") and (differing := [name for name in SIZE[:2] if old.get(name) != imported.config[name]]):
         raise ValueError(f"{folder} has encoders of another {differing[0]}; import into a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        made = Path(scratch) / "new"
-        if folder.is_dir():
-            shutil.copytree(folder, made, symlinks=True, ignore=_left_out)
-        made.mkdir(exist_ok=True)
+    with presets.rewritten(folder, _left_out) as made:
         network = build(imported)
         size = export.save_generator(network, made)
         info = {"range": [-1, 1], "tasks": {}, "solve": {}, **old, **(about or {}), **size}
         info["generator"] = dict(parameters=network.count_params(), config=imported.config)
         info["source"] = dict(file=checkpoint.name, sha256=presets.checksum(checkpoint), **imported.source)
         export.write_record(made, info)
-        _replace(folder, made, Path(scratch) / "old")
     return json.loads((folder / "preset.json").read_text())
 
 
@@ -128,15 +119,3 @@ def _record_of(folder: Path, force: bool) -> dict[str, Any]:
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
     return {"generator", "training", "samples.png"} & set(names) if (Path(folder) / "preset.json").is_file() else set()
-
-
-def _replace(folder: Path, made: Path, old: Path) -> None:
-    """Put a finished folder in the place of another, which is back where it was if that fails."""
-    if folder.exists():
-        os.rename(folder, old)
-    try:
-        os.rename(made, folder)
-    except OSError:
-        if old.exists():
-            os.rename(old, folder)
-        raise

@@ -6,6 +6,7 @@ Each step shows real and generated images half and half; for a task with a degra
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def train(
         held_out = images.from_uint8(validation.take(np.arange(len(validation))))
         _, side, _, channels = held_out.shape
         nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
-        seen, curve = _resume(nets, folder, start)
+        seen, curve = _resume(nets, task, folder, start)
         with Run(folder, config.to_json(options), options.images, role=role, **limits) as run:
             run.require_same_start(seen)
             pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed, latent=latent))
@@ -189,10 +190,15 @@ def _last(curve) -> float:
     return curve[-1][1] if curve else float("nan")
 
 
-def _resume(nets: Networks, folder: Path, start: checkpoints.Arrays | None) -> tuple[int, list]:
+def _resume(nets: Networks, task: Task, folder: Path, start: checkpoints.Arrays | None) -> tuple[int, list]:
     if found := checkpoints.load_latest(folder):
-        nets.restore(found[0])
-        return found[1]["images"], [tuple(point) for point in found[1]["curve"]]
+        arrays, record = found
+        asked = dict(task=task.name, parameters=task.parameters, network=nets.encoder.config)
+        for name, value in json.loads(json.dumps(asked)).items():  # JSON has no tuples
+            if record.get(name) != value:
+                raise ValueError(f"{folder} was trained with {name} {record.get(name)}, not {value}")
+        nets.restore(arrays)
+        return record["images"], [tuple(point) for point in record["curve"]]
     if start is not None:
         nets.restore(start, optimizer=False)
     return 0, []
@@ -214,8 +220,10 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, run
 
 
 def networks_of(folder: Path) -> tuple[Networks, dict]:
-    """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none."""
+    """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none, or not an autoencoder's."""
     arrays, record = checkpoints.require_latest(folder)
+    if not {"network", "task"} <= set(record):
+        raise ValueError(f"{folder} is not the run of an autoencoder")
     shape = record["network"]
     nets = Networks(
         config.from_dict(AutoencoderOptions, record["options"]), shape["resolution"], shape["channels"], shape["blocks"]
