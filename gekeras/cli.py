@@ -61,7 +61,9 @@ class OneLineErrors(click.Group):
             _fail(error.format_message(), 2)
         except ValueError as error:
             _fail(str(error), 2)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:  # a folder that cannot be made
+        except OSError as error:  # a folder that cannot be made, a disk that is full or read-only
+            if error.filename is None:
+                raise
             _fail(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}", 2)
         except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
             _fail(str(error.__cause__ or "") or "stopped", 1)

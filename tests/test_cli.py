@@ -891,15 +891,16 @@ def test_missing_arguments(refuse):
 
 
 def test_eval(succeed, pictures, tmp_path):
-    stem = tmp_path / "scores" / "superres"
+    stem = tmp_path / "scores" / "superres-0.5"
+    lines, csv, markdown = (stem.with_name(f"superres-0.5.{kind}") for kind in ("jsonl", "csv", "md"))
     arguments = ["eval", "--task", "superres", "--data", pictures, "--count", 3, *QUICK, "-o", stem, "--batch", 2]
     table = succeed(*arguments).stdout
-    rows = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()][1:]
+    rows = [json.loads(line) for line in lines.read_text().splitlines()][1:]
     assert len(rows) == 3 * 7 and {row["image"] for row in rows} == {"p00.png", "p01.png", "p02.png"}
-    assert stem.with_suffix(".md").read_text() == table
+    assert markdown.read_text() == table
     mean = np.mean([row["psnr"] for row in rows if row["method"] == "bicubic"])
     assert "| bicubic | 3 | " in table and f"| {mean:.2f} ± " in table
-    assert len(stem.with_suffix(".csv").read_text().splitlines()) == 8
+    assert len(csv.read_text().splitlines()) == 8
     before = contents(tmp_path)
     assert succeed(*arguments).stdout == table and contents(tmp_path) == before
 

@@ -150,3 +150,37 @@ def test_a_dry_run_prints_the_schedule_and_writes_nothing(tmp_path, pictures, tr
     assert float(eight.split()[5]) > 0
     assert total.startswith("48,000 images in all: about ") and total.endswith(" on this machine")
     assert not trained and not (tmp_path / "run").exists()
+
+
+def test_pairs_in_yaml_need_no_quotes(tmp_path, pictures, trained):
+    """YAML 1.1 reads 8:16 as 496, a number of base 60."""
+    text = "\n".join(f"{name}: {value}" for name, value in SMALL.items())
+    path = tmp_path / "options.yaml"
+    path.write_text(
+        f"{text}\nbatch-at: [8:16]\nlearning-rate-at: [8:0.002]\nstage: [4:0:16, 8:16:16]\npictures: [{pictures}]\n"
+    )
+    succeed("--config", path, "--run", tmp_path / "run")
+    options = trained[0][0]
+    assert options.batch_sizes == ((8, 16),) and options.learning_rates == ((8, 0.002),)
+    assert options.stages == (Stage(4, 0, 16), Stage(8, 16, 16))
+
+
+def test_a_file_s_pictures_are_found_from_anywhere(tmp_path, pictures, trained, monkeypatch):
+    monkeypatch.chdir(pictures.parent)
+    path = written(tmp_path / "options.json", {**SMALL, "pictures": [pictures.name]})
+    succeed("--config", path, "--run", tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    succeed("--run", tmp_path / "run", "--resume")
+    assert trained[0][1] == trained[1][1] > 0
+
+
+@pytest.mark.parametrize("resolution", [0, 2, 12, 2048])
+def test_a_resolution_that_is_none(tmp_path, pictures, trained, resolution):
+    assert "power of two from 4 to 1024" in refused(pictures, "--run", tmp_path / "run", "--resolution", resolution)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, pictures):
+    """By one line that names it, not by a traceback."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "gan", str(pictures), *TYPED, "--run", str(tmp_path / ("x" * 300))], prog_name="gekeras")
+    assert stopped.value.code == 2

@@ -209,3 +209,21 @@ def test_pictures_of_one_name_in_two_folders_keep_apart(mixed):
     shutil.copy(mixed / "a.png", mixed / "more" / "a.png")
     names = [e.name for e in data.entries(mixed)]
     assert len(set(names)) == len(names) == 5
+
+
+def test_pictures_are_those_of_read(tmp_path, rng):
+    """16 bits are reduced, not clipped; transparency lies over white; a camera's orientation is followed."""
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    clear = rng.integers(0, 256, (8, 8, 4), dtype=np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    Image.fromarray(ramp).save(tmp_path / "deep.tif")
+    Image.fromarray(clear, "RGBA").save(tmp_path / "clear.png")
+    turned = Image.fromarray(np.ascontiguousarray(clear[..., :3]))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    for entry in data.entries(tmp_path):
+        for channels in (1, 3):
+            expected = images.to_uint8(images.read(entry.path, channels)).astype(int)
+            found = data.load(entry, 8, channels).astype(int)
+            assert np.abs(found - expected).max() <= 1, (entry.name, channels)

@@ -202,3 +202,37 @@ def test_exports_that_are_refused(tmp_path, autoencoder_runs):
     with pytest.raises(ValueError, match=r"no checkpoint in .*missing"):
         export.export(tmp_path / "new", tmp_path / "missing", [])
     assert not (tmp_path / "new").exists()
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_an_export_that_fails_changes_nothing(copied, gan_run, tmp_path):
+    """A missing run, another kind of run, a description that is none: found before anything is written."""
+    before, text = contents(copied), tmp_path / "about.json"
+    text.write_text("[1]")
+    for runs, about, message in (
+        ([tmp_path / "typo"], None, "no checkpoint"),
+        ([gan_run], None, "not the run of an autoencoder"),
+        ([], text, "not a JSON object"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export.export(copied, gan_run, runs, about)
+        assert contents(copied) == before
+    assert [p.name for p in copied.parent.iterdir() if p.name.startswith(".")] == []
+
+
+def test_parts_of_another_size_are_refused(copied, autoencoder_runs):
+    record = copied / "preset.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "resolution": 2 * SIDE}))
+    with pytest.raises(ValueError, match=f"superres is of {SIDE} px and 3 channels, the generator of {2 * SIDE} px"):
+        export.export(copied, None, list(autoencoder_runs.values()))
+
+
+def test_an_evaluation_keeps_what_was_written_meanwhile(copied):
+    """The record is read again where scores are stored: of two evaluations at once, neither loses the other's."""
+    one, other = presets.load(str(copied)), presets.load(str(copied))
+    for preset, task in ((one, "superres"), (other, "reconstruct")):
+        preset.record_scores(task, [{"method": "GE", "mse": 0.5, "n": 1}], "faces", {})
+    assert set(presets.load(str(copied)).info["scores"]) == {"superres", "reconstruct"}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -367,3 +368,15 @@ def test_the_line_of_progress():
 def test_a_schedule_smaller_than_a_run_of_it_is_refused():
     with pytest.raises(ValueError, match="double up to resolution"):
         GANOptions(resolution=16, stages=(Stage(8, 0, 8),))
+
+
+def test_a_run_of_another_task_is_refused(autoencoder_runs, gan_run, pictures, tmp_path):
+    """Its weights, moments and curve belong to what it was trained for."""
+    folder = shutil.copytree(autoencoder_runs["superres"], tmp_path / "run")
+    source, network = data.Source(data.entries(pictures), SIDE, 3), gan.generator_of(gan.networks_of(gan_run)[0])
+    for task, message in (
+        (make_task("reconstruct"), "was trained with task superres, not reconstruct"),
+        (make_task("superres", factor=2), "was trained with parameters"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            autoencoder.train(AUTOENCODER, task, source, source, network, GAN.latent_size, folder, quiet=True)

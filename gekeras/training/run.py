@@ -98,9 +98,7 @@ class Run:
             if arguments := ARGUMENTS.get():
                 images.write_text(folder / "arguments.json", json.dumps(arguments, indent=2) + "\n")
             record_start(folder)
-        except OSError as error:
-            return ValueError(f"{error.filename or folder}: {(error.strerror or type(error).__name__).lower()}")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             return error
         return None
 
