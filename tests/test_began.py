@@ -21,6 +21,8 @@ from gekeras.operators import make_task
 from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, gan, generators
 from gekeras.training.progress import Progress
 
+pytestmark = pytest.mark.slow  # what they share is trained and exported for a minute
+
 SHAPE = dict(resolution=SIDE, channels=3, latent_size=8, width=4, skip=False)
 OPTIONS = BEGANOptions(
     **SHAPE,
