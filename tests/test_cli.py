@@ -999,7 +999,7 @@ ENCODER = ("--task", "superres", "--run", "r")
     [
         (["train gan", "{pictures}"], "Missing option '--run'"),
         (["train gan", "missing", "--run", "r"], "no such file or folder: missing"),
-        (["train gan", "{pictures}", "--run", "r", "--resolution", "48"], "double up to resolution 48"),
+        (["train gan", "{pictures}", "--run", "r", "--resolution", "48"], "power of two from 4 to 1024; received 48"),
         (["train gan", "{pictures}", "--run", "r", "--stage", "8:1"], "a stage is RESOLUTION:FADE:STABLE"),
         (["train gan", "{pictures}", "--run", "r", "--stage", "8:a:1"], "a stage is RESOLUTION:FADE:STABLE"),
         (["train gan", "{pictures}", "--run", "r", "--stage", "8:0:0"], "a stage needs fade >= 0 and stable >= 0"),

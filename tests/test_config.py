@@ -70,7 +70,6 @@ def test_the_paper_s_values():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"resolution": 48},
         {"resolution": 32, "stages": (Stage(8, 0, 1), Stage(16, 1, 1))},
         {"resolution": 32, "stages": (Stage(8, 0, 1), Stage(32, 1, 1))},
         {"resolution": 8, "stages": (Stage(16, 0, 1), Stage(8, 1, 1))},
@@ -79,6 +78,12 @@ def test_the_paper_s_values():
 def test_stages_must_double_up_to_the_resolution(changes):
     with pytest.raises(ValueError, match=f"double up to resolution {changes['resolution']}; received"):
         GANOptions(**changes)
+
+
+@pytest.mark.parametrize("resolution", [0, 2, 48, 2048])
+def test_resolutions_that_are_none(resolution):
+    with pytest.raises(ValueError, match=f"power of two from 4 to 1024; received {resolution}"):
+        GANOptions(resolution=resolution)
 
 
 @pytest.mark.parametrize("fade, stable", [(-1, 5), (5, -1), (0, 0)])
