@@ -1,32 +1,14 @@
-"""Options as frozen dataclasses that turn into JSON and back; no option lives anywhere else.
-
-`to_json(options)` is what a run folder and a result record hold; `from_dict(cls, values)` refuses unknown names.
-"""
+"""Options of data and of training; no option lives anywhere else."""
 
 from __future__ import annotations
 
-import contextvars
-import dataclasses
-import json
 from dataclasses import dataclass
-from typing import Any
 
-# What a command was given, by parameter name, while it runs: a run folder keeps it, so that the run can be resumed by name.
-ARGUMENTS: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("arguments", default=None)
+from .rules import require
 
 # Minibatch per resolution of the progressive GAN's single-GPU configuration.
 MINIBATCH = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 LEARNING_RATE = {1024: 0.0015}  # of the same configuration, 0.001 elsewhere
-
-
-RAMPS = ("none", "cosine")
-PRIORS = ("l2", "sphere", "norm", "box")
-LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
-
-
-def _require(condition: bool, rule: str, received: Any) -> None:
-    if not condition:
-        raise ValueError(f"{rule}; received {received!r}")
 
 
 @dataclass(frozen=True)
@@ -69,10 +51,10 @@ class VolumeOptions:
 
     def __post_init__(self):
         right = bool(self.axes) and set(self.axes) <= {0, 1, 2} and len(set(self.axes)) == len(self.axes)
-        _require(right, "axes must be some of 0, 1, 2, each once", self.axes)
-        _require(self.crop >= 0 and self.stride >= 0, "crop and stride must be 0 or more", (self.crop, self.stride))
-        _require(len(self.shape) in (0, 3) and all(n > 0 for n in self.shape), "shape must be three sizes", self.shape)
-        _require(
+        require(right, "axes must be some of 0, 1, 2, each once", self.axes)
+        require(self.crop >= 0 and self.stride >= 0, "crop and stride must be 0 or more", (self.crop, self.stride))
+        require(len(self.shape) in (0, 3) and all(n > 0 for n in self.shape), "shape must be three sizes", self.shape)
+        require(
             not self.levels or (len(self.levels) == 2 and self.levels[0] < self.levels[1]), "levels must rise", self.levels
         )
 
@@ -125,7 +107,7 @@ class GANOptions:
         if self.loss not in ("wgan-gp", "nonsaturating"):
             raise ValueError(f"loss must be 'wgan-gp' or 'nonsaturating'; received {self.loss!r}")
         right = 4 <= self.resolution <= 1024 and not self.resolution & (self.resolution - 1)
-        _require(right, "resolution must be a power of two from 4 to 1024", self.resolution)
+        require(right, "resolution must be a power of two from 4 to 1024", self.resolution)
         stages = self.stages or paper_stages(self.resolution)
         sizes = [stage.resolution for stage in stages]
         if sizes[-1] != self.resolution or any(b != 2 * a for a, b in zip(sizes, sizes[1:])):
@@ -133,7 +115,7 @@ class GANOptions:
         for name in ("batch_sizes", "learning_rates"):
             pairs = getattr(self, name)
             right = all(resolution in sizes and value > 0 for resolution, value in pairs)
-            _require(right, f"{name} must be pairs of a stage's resolution and a value above 0", pairs)
+            require(right, f"{name} must be pairs of a stage's resolution and a value above 0", pairs)
         object.__setattr__(self, "stages", tuple(stages))
 
 
@@ -202,9 +184,9 @@ class AEGANOptions:
     seed: int = 1000
 
     def __post_init__(self):
-        _require(self.reconstruction_weight >= 0, "reconstruction_weight must be 0 or more", self.reconstruction_weight)
-        _require(self.kl_weight >= 0, "kl_weight must be 0 or more", self.kl_weight)
-        _require(self.r1_every >= 1, "r1_every must be 1 or more", self.r1_every)
+        require(self.reconstruction_weight >= 0, "reconstruction_weight must be 0 or more", self.reconstruction_weight)
+        require(self.kl_weight >= 0, "kl_weight must be 0 or more", self.kl_weight)
+        require(self.r1_every >= 1, "r1_every must be 1 or more", self.r1_every)
 
 
 @dataclass(frozen=True)
@@ -250,92 +232,10 @@ class BEGANOptions:
 
     def __post_init__(self):
         right = 8 <= self.resolution <= 1024 and not self.resolution & (self.resolution - 1)
-        _require(right, "resolution must be a power of two from 8 to 1024", self.resolution)
+        require(right, "resolution must be a power of two from 8 to 1024", self.resolution)
         rates = (self.final_learning_rate, self.learning_rate)
-        _require(0 < rates[0] <= rates[1], "final_learning_rate must be above 0 and at most learning_rate", rates)
-        _require(self.halve_every >= 1, "halve_every must be 1 image or more", self.halve_every)
-        _require(0 <= self.gamma <= 1, "gamma must be from 0 to 1", self.gamma)
-        _require(self.lambda_k >= 0, "lambda_k must be 0 or more", self.lambda_k)
-        _require(0 <= self.average_decay < 1, "average_decay must be from 0 to below 1", self.average_decay)
-
-
-@dataclass(frozen=True)
-class SolveOptions:
-    """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
-
-    Attributes:
-        steps: evaluations of the objective's gradient; 0 returns the start.
-        learning_rate: Adam's.
-        ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
-        weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
-        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
-            is kept in [-1, 1]^d, for a generator of uniform latents).
-        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective
-            (without its prior) is the start; 1 is the paper's.
-        tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
-        patience: see `tolerance`.
-        seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
-        code_weight: alpha, the weight of ||E(S(G(z))) - m||^2; 0 leaves E out.
-        pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
-        consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
-    """
-
-    steps: int = 1400
-    learning_rate: float = 0.1
-    ramp: str = "none"
-    weight: float = 0.001
-    prior: str = "l2"
-    starts: int = 1
-    tolerance: float = 0.0
-    patience: int = 20
-    seed: int = 0
-    code_weight: float = 1.0
-    pixel_weight: float = 0.0
-    consistent: bool = False
-
-    def __post_init__(self):
-        _require(self.steps >= 0, "steps must be 0 or more", self.steps)
-        _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
-        _require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
-        _require(self.code_weight >= 0, "code_weight (alpha) must be 0 or more", self.code_weight)
-        _require(self.pixel_weight >= 0, "pixel_weight (beta) must be 0 or more", self.pixel_weight)
-        both = (self.code_weight, self.pixel_weight)
-        _require(any(both), "code_weight and pixel_weight must not both be 0", both)
-        _require(self.starts >= 1, "starts must be 1 or more", self.starts)
-        _require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
-        _require(self.patience >= 1, "patience must be 1 or more", self.patience)
-        _require(self.ramp in RAMPS, f"ramp must be one of {', '.join(RAMPS)}", self.ramp)
-        _require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
-
-
-# "paper": section 4.4 as printed. "fast": best of 256 starts, then 100 steps with a falling rate; docs/solving.md has the
-# measurement it was chosen by.
-FIDELITIES = {
-    "paper": SolveOptions(),
-    "fast": SolveOptions(steps=100, ramp="cosine", starts=256),
-}
-
-
-def to_dict(options: Any) -> dict[str, Any]:
-    """Options as plain dicts, lists and numbers, ready for JSON."""
-    return dataclasses.asdict(options)
-
-
-def from_dict(cls: type, values: dict[str, Any]):
-    """Options of class `cls` from `to_dict`'s output. Raises ValueError for a name that `cls` does not have."""
-    known = {field.name for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(values) - known):
-        raise ValueError(f"unknown option {', '.join(unknown)}; {cls.__name__} has {', '.join(sorted(known))}")
-    values = {k: _tuples(v) for k, v in values.items()}
-    if "stages" in values:
-        values["stages"] = tuple(s if isinstance(s, Stage) else Stage(**s) for s in values["stages"])
-    return cls(**values)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists, which is what JSON makes of tuples, as tuples, at every depth."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def to_json(options: Any) -> str:
-    return json.dumps(to_dict(options), indent=2)
+        require(0 < rates[0] <= rates[1], "final_learning_rate must be above 0 and at most learning_rate", rates)
+        require(self.halve_every >= 1, "halve_every must be 1 image or more", self.halve_every)
+        require(0 <= self.gamma <= 1, "gamma must be from 0 to 1", self.gamma)
+        require(self.lambda_k >= 0, "lambda_k must be 0 or more", self.lambda_k)
+        require(0 <= self.average_decay < 1, "average_decay must be from 0 to below 1", self.average_decay)

@@ -1,0 +1,23 @@
+"""Options as frozen dataclasses that turn into JSON and back; no option lives anywhere else.
+
+`to_json(options)` is what a run folder and a result record hold; `from_dict(cls, values)` refuses unknown names.
+"""
+
+from .records import ARGUMENTS as ARGUMENTS
+from .records import from_dict as from_dict
+from .records import to_dict as to_dict
+from .records import to_json as to_json
+from .solve import FIDELITIES as FIDELITIES
+from .solve import LATENTS as LATENTS
+from .solve import PRIORS as PRIORS
+from .solve import RAMPS as RAMPS
+from .solve import SolveOptions as SolveOptions
+from .training import LEARNING_RATE as LEARNING_RATE
+from .training import MINIBATCH as MINIBATCH
+from .training import AEGANOptions as AEGANOptions
+from .training import AutoencoderOptions as AutoencoderOptions
+from .training import BEGANOptions as BEGANOptions
+from .training import GANOptions as GANOptions
+from .training import Stage as Stage
+from .training import VolumeOptions as VolumeOptions
+from .training import paper_stages as paper_stages

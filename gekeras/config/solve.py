@@ -1,0 +1,68 @@
+"""Options of a solve, and named sets of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .rules import require
+
+RAMPS = ("none", "cosine")
+PRIORS = ("l2", "sphere", "norm", "box")
+LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
+
+    Attributes:
+        steps: evaluations of the objective's gradient; 0 returns the start.
+        learning_rate: Adam's.
+        ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
+        weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
+        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
+            is kept in [-1, 1]^d, for a generator of uniform latents).
+        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective
+            (without its prior) is the start; 1 is the paper's.
+        tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
+        patience: see `tolerance`.
+        seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
+        code_weight: alpha, the weight of ||E(S(G(z))) - m||^2; 0 leaves E out.
+        pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
+        consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
+    """
+
+    steps: int = 1400
+    learning_rate: float = 0.1
+    ramp: str = "none"
+    weight: float = 0.001
+    prior: str = "l2"
+    starts: int = 1
+    tolerance: float = 0.0
+    patience: int = 20
+    seed: int = 0
+    code_weight: float = 1.0
+    pixel_weight: float = 0.0
+    consistent: bool = False
+
+    def __post_init__(self):
+        require(self.steps >= 0, "steps must be 0 or more", self.steps)
+        require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
+        require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
+        require(self.code_weight >= 0, "code_weight (alpha) must be 0 or more", self.code_weight)
+        require(self.pixel_weight >= 0, "pixel_weight (beta) must be 0 or more", self.pixel_weight)
+        both = (self.code_weight, self.pixel_weight)
+        require(any(both), "code_weight and pixel_weight must not both be 0", both)
+        require(self.starts >= 1, "starts must be 1 or more", self.starts)
+        require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
+        require(self.patience >= 1, "patience must be 1 or more", self.patience)
+        require(self.ramp in RAMPS, f"ramp must be one of {', '.join(RAMPS)}", self.ramp)
+        require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
+
+
+# "paper": section 4.4 as printed. "fast": best of 256 starts, then 100 steps with a falling rate; docs/solving.md has the
+# measurement it was chosen by.
+FIDELITIES = {
+    "paper": SolveOptions(),
+    "fast": SolveOptions(steps=100, ramp="cosine", starts=256),
+}
