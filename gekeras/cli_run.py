@@ -102,12 +102,12 @@ class RunCommand(click.Command):
         return paths[0] if isinstance(value, str) else paths
 
 
-def pictures_argument(command):
+def pictures_argument(command, required: bool = True):
     """PICTURES: typed, or those of the file or of the run."""
 
     def read(ctx: click.Context, parameter: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
         value = value or tuple(map(Path, ctx.lookup_default(parameter.name) or ()))
-        if not value:
+        if required and not value:
             raise click.MissingParameter(ctx=ctx, param=parameter)
         return value
 

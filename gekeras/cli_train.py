@@ -1,7 +1,8 @@
-"""The commands `gekeras train autoencoder | aegan` and `gekeras export`: from a generator to a preset."""
+"""The commands `gekeras train autoencoder | starter | aegan` and `gekeras export`: from a generator to a preset."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -114,16 +115,22 @@ def train_autoencoder(
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")
 
 
-def _generator_of(path: Path):
-    """G of a run or of a preset, as a callable, and a dict with its resolution, channels, latent_size and latent."""
+def _generator_of(path: Path, bfloat16: bool = False):
+    """G of a run or of a preset, as a callable, and a dict with its resolution, channels, latent_size and latent.
+
+    That of a run can compute in bfloat16; what a preset holds computes in float32.
+    """
     if (path / "preset.json").is_file():
         preset = presets.load(str(path.resolve()))  # an absolute path is never another preset's name
         shape = {name: getattr(preset, name) for name in ("resolution", "channels", "latent_size", "latent")}
         return preset.part("generator"), shape
 
+    from .models import precision
     from .training import generators
 
     network, latent, *_ = generators.of_run(path)
+    if bfloat16:
+        network = precision.rebuilt(network, precision.training_policy(True))
     return network, {**network.config, "latent": latent}
 
 
@@ -148,6 +155,102 @@ def _weights_of(start: Path, task: str):
     name = task if preset.has(f"encoder-{task}") else "reconstruct"
     parts = ((part, preset.part(f"{part}-{name}")) for part in ("encoder", "decoder"))
     return {k: v for part, loaded in parts for k, v in checkpoints.weights_of_part(part, loaded).items()}
+
+
+@train.command("starter", cls=RunCommand)
+@functools.partial(pictures_argument, required=False)
+@task_option
+@parameter_option
+@train_options
+@click.option("--generator", type=FILE, required=True, metavar="RUN|PRESET_DIR", help="As for the autoencoder.")
+@click.option(
+    "--autoencoder",
+    type=FILE,
+    required=True,
+    metavar="RUN|PRESET_DIR",
+    help="Whose encoder is used.",
+)
+@click.option(
+    "--validation",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Pictures held out, of PICTURES where there are any.",
+)
+@click.option("--width", type=click.IntRange(min=1), default=256, show_default=True, help="Of the starter's blocks.")
+@click.option("--blocks", type=click.IntRange(min=0), default=3, show_default=True)
+@click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--images", type=click.IntRange(min=1), default=100_000, show_default=True, help="Codes to show.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True)
+@click.option("--pairs", type=click.IntRange(min=1), default=24_576, show_default=True, help="Free pairs of the first fit.")
+@click.option("--fit-steps", type=click.IntRange(min=0), default=3_000, show_default=True, help="Steps of the first fit.")
+@click.option(
+    "--probes", type=click.IntRange(min=1), default=1_024, show_default=True, help="Gradients that the curvature is made of."
+)
+def train_starter(
+    pictures,
+    task,
+    parameters,
+    folder,
+    minutes,
+    save_every,
+    deterministic,
+    memory,
+    bfloat16,
+    quiet,
+    turn,
+    generator,
+    autoencoder,
+    validation,
+    **values,
+):
+    """Train a task's starter: where a solve begins, from the code alone. Generator and encoder are all that it needs;
+    half of its codes are those of PICTURES where there are any.
+
+    \b
+    Example:
+      gekeras train starter photos/ --task superres --generator runs/gan --autoencoder runs/superres --run runs/start
+    """
+    if turn:
+        raise ValueError("a starter sees codes: --turn has no meaning here")
+    cut = volume_options_of(values)
+    options = config.StarterOptions(mixed_precision=bfloat16, **values)
+
+    from .operators import make_task
+    from .training import starter
+
+    be_deterministic(deterministic)
+    network, shape = _generator_of(generator, bfloat16)
+    encoder, parameters = _encoder_of(autoencoder, task, parameters)
+    side, channels = shape["resolution"], shape["channels"]
+    problem = starter.Problem(
+        network,
+        encoder,
+        make_task(task, side, channels, **parameters),
+        shape["latent_size"],
+        shape["latent"],
+        side,
+        channels,
+    )
+    source, held_out = _sources(pictures, cut, validation, shape, memory) if pictures else (None, None)
+    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
+    error = starter.train(options, problem, folder, source=source, validation=held_out, **limits)
+    click.echo(f"{folder}: median objective {error:.3f} of the starts, without a step")
+
+
+def _encoder_of(path: Path, task: str, parameters: dict):
+    """E of a run or of a preset's task, as a callable, and the degradation's parameters with which it was trained, those
+    given over them. Raises ValueError for the run of another task."""
+    if (path / "preset.json").is_file():
+        preset = presets.load(str(path.resolve()))
+        return preset.part(f"encoder-{task}"), {**preset.task_parameters(task), **parameters}
+
+    from .training import autoencoder
+
+    networks, record = autoencoder.networks_of(path)
+    if record["task"] != task:
+        raise ValueError(f"{path} is an autoencoder for {record['task']}, not for {task}")
+    return networks.encoder, {**record["parameters"], **parameters}
 
 
 @train.command("aegan", cls=RunCommand)
@@ -208,6 +311,7 @@ def train_aegan(
 @click.option(
     "--autoencoder", "runs", type=FILE, multiple=True, metavar="RUN", help="Run folder of an autoencoder; repeatable."
 )
+@click.option("--starter", "starter_runs", type=FILE, multiple=True, metavar="RUN", help="Of a starter; repeatable.")
 @click.option("--aegan", "aegan_run", type=FILE, metavar="RUN", help="Run folder of the AEGAN baseline.")
 @click.option(
     "--about",
@@ -215,7 +319,7 @@ def train_aegan(
     metavar="JSON",
     help="Description, data and terms to keep in the preset's record.",
 )
-def export(folder, gan_run, runs, aegan_run, about):
+def export(folder, gan_run, runs, starter_runs, aegan_run, about):
     """Write trained runs as a preset of SavedModels; parts that are not named stay as they are.
 
     \b
@@ -224,5 +328,5 @@ def export(folder, gan_run, runs, aegan_run, about):
     """
     from . import export as exporting
 
-    written = exporting.export(folder, gan_run, runs, about, aegan_run)
+    written = exporting.export(folder, gan_run, runs, about, aegan_run, starter_runs)
     click.echo("\n".join(f"{folder / name}" for name in written))

@@ -18,16 +18,19 @@ import tensorflow as tf
 
 from . import images, plots, presets
 from .models.precision import building_in
+from .operators import make_task
 from .solve import starts
-from .training import aegan, autoencoder, checkpoints, generators
+from .training import aegan, autoencoder, checkpoints, generators, starter
 
 
 class Part(tf.Module):
     """A network as a tensor -> tensor function with a serving signature; `input_name` and `output_name` are its keys."""
 
-    def __init__(self, network, input_name: str, output_name: str):
+    def __init__(self, network, input_name: str, output_name: str, extra: dict[str, tf.Variable] | None = None):
         super().__init__(name=network.name)
         self.network = network
+        for name, value in (extra or {}).items():
+            setattr(self, name, value)
         shape = [None, *network.inputs[0].shape[1:]]
         specification = tf.TensorSpec(shape, tf.float32, name=input_name)
         self.call = tf.function(lambda x: tf.cast(network(x, training=False), tf.float32), input_signature=[specification])
@@ -38,9 +41,12 @@ class Part(tf.Module):
         return self.call(x)
 
 
-def save_part(network, folder: Path, input_name: str, output_name: str, version: int = 1) -> Path:
-    """Write a network to `folder/version` as a SavedModel whose call works for any batch size."""
-    part = Part(network, input_name, output_name)
+def save_part(
+    network, folder: Path, input_name: str, output_name: str, version: int = 1, extra: dict[str, tf.Variable] | None = None
+) -> Path:
+    """Write a network to `folder/version` as a SavedModel whose call works for any batch size; `extra` are attributes of
+    the loaded object."""
+    part = Part(network, input_name, output_name, extra)
     # One trace only: beside a trace for a batch of one, a loader would take that one for a batch it does not know yet.
     part.__call__.get_concrete_function(tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32))
     path = folder / str(version)
@@ -68,6 +74,7 @@ def export(
     autoencoder_runs: Sequence[Path],
     about: Path | None = None,
     aegan_run: Path | None = None,
+    starter_runs: Sequence[Path] = (),
 ) -> list[str]:
     """Write the parts of these runs into a preset folder and bring `preset.json` up to date.
 
@@ -76,7 +83,7 @@ def export(
 
     Args:
         preset: folder to write.
-        gan_run, autoencoder_runs, aegan_run: run folders.
+        gan_run, autoencoder_runs, aegan_run, starter_runs: run folders.
         about: JSON file with what no run knows: description, data, terms.
 
     Returns:
@@ -84,9 +91,10 @@ def export(
 
     Raises:
         ValueError: nothing to write, a run without a checkpoint or of another kind, no generator yet, parts of different
-            sizes, or an `about` that is no JSON object. The preset is then as it was.
+            sizes, a starter of another generator or encoder, or an `about` that is no JSON object. The preset then
+            is as it was.
     """
-    if not (gan_run or autoencoder_runs or about or aegan_run):
+    if not (gan_run or autoencoder_runs or about or aegan_run or starter_runs):
         raise ValueError("name a GAN run, an autoencoder run, or a description")
     described = presets.read_object(about) if about else {}
     record = preset / "preset.json"
@@ -96,6 +104,7 @@ def export(
     runs = {run: autoencoder.networks_of(run) for run in autoencoder_runs}
     gan = generators.of_run(gan_run) if gan_run else None
     baseline = aegan.networks_of(aegan_run) if aegan_run else None
+    starts_of = {run: starter.networks_of(run) for run in starter_runs}
     _check_sizes(preset, info, gan, runs, (aegan_run, baseline))
 
     written = []
@@ -111,6 +120,12 @@ def export(
             info.get("scores", {}).pop(task, None)
             info["code_size"] = details["options"]["code_size"]
             written += [f"encoder-{task}", f"decoder-{task}"]
+        _drop_starters(made, info, gan is not None, [details["task"] for _, details in runs.values()])
+        for run, (network, details) in starts_of.items():
+            _check_starter(run, details, made, info)
+            info.setdefault("starters", {})[details["task"]] = export_starter(network, details, made)
+            info.get("scores", {}).pop(details["task"], None)
+            written.append(f"starter-{details['task']}")
         if baseline:
             info["aegan"] = export_aegan(*baseline, made)
             for scores in info.get("scores", {}).values():
@@ -132,6 +147,29 @@ def _check_sizes(preset: Path, info: dict[str, Any], gan, runs: dict, baseline: 
     for where, other in found.items():
         if (its := (other["resolution"], other["channels"])) != size:
             raise ValueError(f"{where} is of {its[0]} px and {its[1]} channels, the generator of {size[0]} px and {size[1]}")
+
+
+def _drop_starters(preset: Path, info: dict[str, Any], generator: bool, tasks: list[str]) -> None:
+    """Remove those that were trained with a generator or an encoder that has just been replaced."""
+    for task in set(info.get("starters", {})) if generator else set(info.get("starters", {})) & set(tasks):
+        shutil.rmtree(preset / f"starter-{task}", ignore_errors=True)
+        del info["starters"][task]
+
+
+def _check_starter(run: Path, details: dict[str, Any], preset: Path, info: dict[str, Any]) -> None:
+    """Raises ValueError unless the starter was trained with the preset's generator and encoder."""
+    name, side, channels = details["task"], info["resolution"], info["channels"]
+    folders = [preset / part / "1" for part in ("generator", f"encoder-{name}")]
+    if not all(folder.is_dir() for folder in folders):
+        raise ValueError(f"{run} is a starter for {name}, for which {preset.name} has no encoder")
+    networks = [tf.saved_model.load(str(folder)) for folder in folders]
+    task = make_task(name, side, channels, **details["parameters"])
+    latent = info["latent_size"], info.get("latent", "normal")
+    same = details["network"]["latent_size"] == info["latent_size"] and starter.same_networks(
+        details["fingerprint"], starter.Problem(*networks, task, *latent, side, channels).fingerprint()
+    )
+    if not same:
+        raise ValueError(f"{run} was trained with another generator or encoder than the preset's")
 
 
 def export_generator(gan: generators.Trained, preset: Path) -> dict[str, Any]:
@@ -160,7 +198,7 @@ def save_generator(network, preset: Path, latent: str = "normal") -> dict[str, A
 
 def export_autoencoder(nets: autoencoder.Networks, record: dict[str, Any], preset: Path) -> dict[str, Any]:
     """Encoder and decoder of an autoencoder's run -> `preset/encoder-<task>`, `preset/decoder-<task>`; facts."""
-    encoder, decoder = in_half(float32(nets.encoder)), in_half(float32(nets.decoder))
+    encoder, decoder = in_half(nets.encoder), in_half(nets.decoder)
     for network, inside, outside in ((encoder, "image", "code"), (decoder, "code", "image")):
         folder = preset / f"{network.name}-{record['task']}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -180,11 +218,14 @@ def export_aegan(nets: aegan.Networks, record: dict[str, Any], preset: Path) -> 
     return dict(parameters=encoder.count_params() + generator.count_params(), **kept)
 
 
-def float32(network):
-    """The same network computing in float32, whatever it was trained in."""
-    copy = type(network)(**network.config, name=network.name)
-    copy.set_weights(network.get_weights())
-    return copy
+def export_starter(network, record: dict[str, Any], preset: Path) -> dict[str, Any]:
+    """-> `preset/starter-<task>`, whose SavedModel also has `inverse_curvature`, `[d, d]`, for L-BFGS."""
+    folder = preset / f"starter-{record['task']}"
+    shutil.rmtree(folder, ignore_errors=True)
+    stretch = network.get_layer("stretch").get_weights()[0]  # (H + floor)^-1/2
+    extra = {"inverse_curvature": tf.Variable(stretch @ stretch.T, trainable=False, dtype=tf.float32)}
+    save_part(in_half(network), folder, "code", "latent", extra=extra)
+    return dict(parameters=network.count_params(), **{k: record[k] for k in ("images", "real", "error", "options")})
 
 
 def write_record(preset: Path, info: dict[str, Any]) -> None:

@@ -19,5 +19,6 @@ from .training import AutoencoderOptions as AutoencoderOptions
 from .training import BEGANOptions as BEGANOptions
 from .training import GANOptions as GANOptions
 from .training import Stage as Stage
+from .training import StarterOptions as StarterOptions
 from .training import VolumeOptions as VolumeOptions
 from .training import paper_stages as paper_stages

@@ -239,3 +239,40 @@ class BEGANOptions:
         require(0 <= self.gamma <= 1, "gamma must be from 0 to 1", self.gamma)
         require(self.lambda_k >= 0, "lambda_k must be 0 or more", self.lambda_k)
         require(0 <= self.average_decay < 1, "average_decay must be from 0 to below 1", self.average_decay)
+
+
+@dataclass(frozen=True)
+class StarterOptions:
+    """How a starter is built and trained; see `gekeras.training.starter`.
+
+    Attributes:
+        width, blocks: see `gekeras.models.starter.Starter`.
+        pairs: latents whose codes are computed once; the starter is fitted to them before it sees a gradient of G and E.
+        fit_steps: steps of that fit, 256 pairs each.
+        probes: random directions of the code space whose gradients make the averaged curvature.
+        images: codes shown after the fit, half of them of real pictures where there are any.
+        batch_size: codes a step; even where there are real pictures.
+        learning_rate, final_learning_rate: Adam's rate falls from one to the other along a half cosine.
+        mirror, mixed_precision, seed: as in `GANOptions`.
+    """
+
+    width: int = 256
+    blocks: int = 3
+    pairs: int = 24_576
+    fit_steps: int = 3_000
+    probes: int = 1_024
+    images: int = 100_000
+    batch_size: int = 32
+    learning_rate: float = 0.001
+    final_learning_rate: float = 0.00001
+    mirror: bool = True
+    mixed_precision: bool = False
+    seed: int = 1000
+
+    def __post_init__(self):
+        for name in ("width", "pairs", "probes", "images", "batch_size"):
+            require(getattr(self, name) >= 1, f"{name} must be 1 or more", getattr(self, name))
+        for name in ("blocks", "fit_steps"):
+            require(getattr(self, name) >= 0, f"{name} must be 0 or more", getattr(self, name))
+        rates = (self.final_learning_rate, self.learning_rate)
+        require(0 < rates[0] <= rates[1], "final_learning_rate must be above 0 and at most learning_rate", rates)

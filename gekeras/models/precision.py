@@ -26,3 +26,11 @@ def of_output():
 def training_policy(mixed_precision: bool) -> str:
     """bfloat16 activations over float32 weights, or float32 throughout."""
     return "mixed_bfloat16" if mixed_precision else "float32"
+
+
+def rebuilt(network, policy: str):
+    """The same network with the same weights, computing under another policy."""
+    with building_in(policy):
+        copy = type(network)(**network.config, name=network.name)
+    copy.set_weights(network.get_weights())
+    return copy
