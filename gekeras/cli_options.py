@@ -120,10 +120,14 @@ solve_options = options(
         type=click.Choice(list(config.FIDELITIES)),
         default="fast",
         show_default=True,
-        help="Set of options: the paper's own, or a quicker one.",
+        help="Set of options: the paper's own, a quick one, or one that is better and still quicker.",
     ),
-    click.option("--steps", type=click.IntRange(min=0), help="Gradient steps; the fidelity decides by default."),
+    click.option(
+        "--steps", type=click.IntRange(min=0), help="Gradient steps; 0 gives the start itself. The fidelity decides."
+    ),
+    click.option("--start", type=click.Choice(config.STARTS), help="Where to begin: as the starter says, or at random."),
     click.option("--starts", type=click.IntRange(min=1), help="Random starts to screen."),
+    click.option("--optimizer", type=click.Choice(config.OPTIMIZERS), help="adam, the paper's, or lbfgs."),
     click.option("--weight", type=click.FloatRange(min=0), help="lambda, the weight of the prior."),
     click.option("--prior", type=click.Choice(config.PRIORS), help="Prior on the latent vector."),
     click.option("--code-weight", type=click.FloatRange(min=0), help="alpha, of ||E(S(G(z))) - m||^2; 1 in the paper."),

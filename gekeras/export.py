@@ -161,7 +161,7 @@ def _check_starter(run: Path, details: dict[str, Any], preset: Path, info: dict[
     name, side, channels = details["task"], info["resolution"], info["channels"]
     folders = [preset / part / "1" for part in ("generator", f"encoder-{name}")]
     if not all(folder.is_dir() for folder in folders):
-        raise ValueError(f"{run} is a starter for {name}, for which {preset.name} has no encoder")
+        raise ValueError(f"{run} is a starter for {name}, for which the preset has no encoder")
     networks = [tf.saved_model.load(str(folder)) for folder in folders]
     task = make_task(name, side, channels, **details["parameters"])
     latent = info["latent_size"], info.get("latent", "normal")

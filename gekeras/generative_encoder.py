@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import parts, presets
-from .config import FIDELITIES, LATENTS, SolveOptions
+from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
 from .modules import Range, adopt, as_module, name_of, of_saved_model
 from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
@@ -30,6 +30,8 @@ class GenerativeEncoder:
         latent_size: d; known where the generator is a Keras model or a file that tells it.
         task: name of a task or a `Task`, which holds S and how measurements become x_dagger.
         decoder: DC, code -> image, likewise, for `decode` and the ConvAE baseline.
+        starter: code `[n, k]` -> latent `[n, latent_size]`, for `SolveOptions.start`; its attribute `inverse_curvature`
+            `[latent_size, latent_size]`, if it has one, is where L-BFGS starts.
         generator_range, encoder_range: of the pictures that G gives, and that E takes and DC gives; (-1, 1) by default.
         latent: what G's input is drawn from, and with it the starts: "normal", N(0, I), or "uniform" in [-1, 1]^d.
 
@@ -49,6 +51,7 @@ class GenerativeEncoder:
         task="reconstruct",
         decoder=None,
         *,
+        starter=None,
         generator_range: Range | None = None,
         encoder_range: Range | None = None,
         latent: str = "normal",
@@ -62,7 +65,7 @@ class GenerativeEncoder:
         self.generator, self.encoder, self.decoder = parts.fit(generator, encoder, decoder, self.latent_size)
         self.shape = parts.picture_shape(self.generator)
         self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
-        self.own = parts.Own()
+        self.own, self.starter = parts.Own(), starter
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
 
@@ -110,13 +113,19 @@ class GenerativeEncoder:
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:
         """A named set of options, then the preset's values (except for `"paper"`), then `changes` that are not None.
 
+        Without a starter, or a code that it could read, the sets have more steps and screened random starts.
+
         Raises ValueError for an unknown fidelity or option value.
         """
         if fidelity not in FIDELITIES:
             raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
         given = {name: value for name, value in changes.items() if value is not None}
         defaults = {} if fidelity == "paper" else self.defaults
-        return dataclasses.replace(FIDELITIES[fidelity], **{**defaults, **given})
+        if "starts" in given:
+            given.setdefault("start", "random")
+        aided = self.starter is not None and given.get("code_weight") != 0
+        sets = FIDELITIES if aided else UNAIDED
+        return dataclasses.replace(sets[fidelity], **{**defaults, **given})
 
     def encode(self, observation, known=None) -> np.ndarray:
         """m = E(x_dagger): measurements `[n, h, w, c]` -> code `[n, k]`; a low-resolution one is enlarged first.
@@ -189,7 +198,7 @@ class GenerativeEncoder:
         return self._run(Target(np.asarray(code, np.float32)), options, callback, chunk)
 
     def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int) -> Solution:
-        key = (options.prior, options.ramp)
+        key = (options.prior, options.ramp, options.optimizer)
         if key not in self._solvers:
             task, networks = self.task, (self.generator, self.encoder)
             self._solvers[key] = Solver(
@@ -198,7 +207,10 @@ class GenerativeEncoder:
                 task.measure or task.forward,
                 prior=options.prior,
                 ramp=options.ramp,
+                optimizer=options.optimizer,
                 latent=self.latent,
+                starter=self.starter,
+                metric=getattr(self.starter, "inverse_curvature", None),
             )
         return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
 
@@ -229,6 +241,8 @@ def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[st
         found = {"latent_size": own.latent_size, "latent": own.latent or "normal"}
     found["generator"] = choose(own.generator, "generator", output_range=own.generator_range)
     found["encoder"] = choose(own.encoder, f"encoder-{task}", input_range=own.encoder_range)
+    if own.encoder is None and own.generator is None and preset.has(f"starter-{task}"):
+        found["starter"] = preset.part(f"starter-{task}")
     if own.encoder is None or own.decoder is not None:
         found["decoder"] = choose(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
     return found

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import baselines, codes
-from .config import SolveOptions
+from .config import UNAIDED, SolveOptions
 from .generative_encoder import GenerativeEncoder, consistent
 from .operators import GaussianBlur, Identity, Noise, bicubic
 from .presets import Preset
@@ -43,7 +43,7 @@ def groups(
         table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
-        pixels = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0, consistent=False)
+        pixels = pixels_only(options)
         table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known).image}
     if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
         table[("AEGAN",)] = _aegan(preset)
@@ -81,10 +81,27 @@ def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict
     return {"GE": plain, "GE consistent": consistent(model.task, plain, y, known)}
 
 
+def pixels_only(options: SolveOptions) -> SolveOptions:
+    """The options of invertGAN and CSGM beside those of GE: a starter needs a code, so that they get what GE would have
+    without one, screened starts and no fewer steps."""
+    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "consistent": False}
+    if options.start == "starter":
+        unaided = UNAIDED["fast"]
+        changes |= {"start": "random", "starts": unaided.starts, "steps": max(options.steps, unaided.steps)}
+    return dataclasses.replace(options, **changes)
+
+
 def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
     """Equation (4): x_dagger as it is, whatever happened to it."""
-    solver = Solver(model.generator, prior=options.prior, ramp=options.ramp, latent=model.latent)
-    options = dataclasses.replace(options, code_weight=0.0, pixel_weight=1.0, consistent=False)
+    options = pixels_only(options)
+    solver = Solver(
+        model.generator,
+        prior=options.prior,
+        ramp=options.ramp,
+        optimizer=options.optimizer,
+        latent=model.latent,
+        metric=getattr(model.starter, "inverse_curvature", None),
+    )
 
     def solve(y, known):
         lifted = model.task.lift(tf.constant(y))

@@ -1,7 +1,7 @@
 """Presets: folders of trained parts, found by name and loaded as SavedModels.
 
-`<models>/<name>/{generator,encoder-<task>,decoder-<task>}/<version>/saved_model.pb` (what TensorFlow Serving reads) beside
-`preset.json`. Loading needs TensorFlow 2.15 or newer, no Keras class and none of our model code.
+`<models>/<name>/{generator,{encoder,decoder,starter}-<task>}/<version>/saved_model.pb` (what TensorFlow Serving reads)
+beside `preset.json`. Loading needs TensorFlow 2.15 or newer, no Keras class and none of our model code.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Preset:
         return self.tasks[task]
 
     def part(self, name: str):
-        """The callable of `generator`, `encoder-<task>` or `decoder-<task>`: tensor in, tensor out; loaded once a process.
+        """The callable of `generator`, `encoder-<task>`, ...: tensor in, tensor out; loaded once a process.
 
         Raises PresetError if it is missing or is not a readable SavedModel.
         """
@@ -167,7 +167,7 @@ class Preset:
 
     def checksums_of(self, task: str) -> dict[str, str]:
         """Part -> `part_checksum` of all that a score on this task can depend on."""
-        names = ("generator", f"encoder-{task}", f"decoder-{task}", "aegan-encoder", "aegan-generator")
+        names = ("generator", f"encoder-{task}", f"decoder-{task}", f"starter-{task}", "aegan-encoder", "aegan-generator")
         return {name: self.part_checksum(name) for name in names if self.has(name)}
 
     def has(self, name: str) -> bool:

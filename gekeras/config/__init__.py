@@ -9,8 +9,11 @@ from .records import to_dict as to_dict
 from .records import to_json as to_json
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS
+from .solve import OPTIMIZERS as OPTIMIZERS
 from .solve import PRIORS as PRIORS
 from .solve import RAMPS as RAMPS
+from .solve import STARTS as STARTS
+from .solve import UNAIDED as UNAIDED
 from .solve import SolveOptions as SolveOptions
 from .training import LEARNING_RATE as LEARNING_RATE
 from .training import MINIBATCH as MINIBATCH

@@ -8,6 +8,8 @@ from .rules import require
 
 RAMPS = ("none", "cosine")
 PRIORS = ("l2", "sphere", "norm", "box")
+OPTIMIZERS = ("adam", "lbfgs")
+STARTS = ("random", "starter")
 LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
 
 
@@ -17,13 +19,15 @@ class SolveOptions:
 
     Attributes:
         steps: evaluations of the objective's gradient; 0 returns the start.
-        learning_rate: Adam's.
+        optimizer: `"adam"`, the paper's, or `"lbfgs"`, with the averaged curvature of the preset's starter if it has one.
+        learning_rate: Adam's; the first step of either is about sqrt(d) times as long.
         ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
         weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
         prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
             is kept in [-1, 1]^d, for a generator of uniform latents).
-        starts: candidates a picture, drawn from the generator's own distribution, of which the one with the lowest objective
-            (without its prior) is the start; 1 is the paper's.
+        start: `"random"`, the paper's, or `"starter"`: what the preset's starter predicts from the code.
+        starts: of a random start: candidates a picture, drawn from the generator's own distribution, of which the one with
+            the lowest objective (without its prior) is the start; 1 is the paper's.
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
@@ -33,10 +37,12 @@ class SolveOptions:
     """
 
     steps: int = 1400
+    optimizer: str = "adam"
     learning_rate: float = 0.1
     ramp: str = "none"
     weight: float = 0.001
     prior: str = "l2"
+    start: str = "random"
     starts: int = 1
     tolerance: float = 0.0
     patience: int = 20
@@ -56,13 +62,23 @@ class SolveOptions:
         require(self.starts >= 1, "starts must be 1 or more", self.starts)
         require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
         require(self.patience >= 1, "patience must be 1 or more", self.patience)
+        require(self.optimizer in OPTIMIZERS, f"optimizer must be one of {', '.join(OPTIMIZERS)}", self.optimizer)
+        require(self.start in STARTS, f"start must be one of {', '.join(STARTS)}", self.start)
         require(self.ramp in RAMPS, f"ramp must be one of {', '.join(RAMPS)}", self.ramp)
         require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
 
 
-# "paper": section 4.4 as printed. "fast": best of 256 starts, then 100 steps with a falling rate; docs/solving.md has the
-# measurement it was chosen by.
+# "paper": section 4.4 as printed. The others, chosen by `benchmarks/solve.py` (docs/solving.md has its table), begin where a
+# starter says; on the sphere, since a progressive GAN does not see |z|.
 FIDELITIES = {
     "paper": SolveOptions(),
-    "fast": SolveOptions(steps=100, ramp="cosine", starts=256),
+    "fast": SolveOptions(steps=14, optimizer="lbfgs", start="starter", prior="sphere"),
+    "best": SolveOptions(steps=140, optimizer="lbfgs", start="starter", prior="sphere"),
+}
+
+# The same where there is no starter, as for networks of one's own, of which nothing is known.
+UNAIDED = {
+    "paper": SolveOptions(),
+    "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256),
+    "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256),
 }

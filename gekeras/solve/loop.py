@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ import tensorflow as tf
 from ..config import SolveOptions
 from . import starts
 from .objective import Map, Target, Weights, identity, make_objective
-from .optimizers import RAMPS, AdamState, adam_init, adam_update
+from .optimizers import RAMPS, Optimizer, adam, lbfgs
 from .priors import PRIORS_OF
 
 
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
     step: tf.Tensor  # [] int32, gradient steps done
     latent: tf.Tensor  # [n, d]
-    adam: AdamState
+    optimizer: Any  # the state of the optimizer
     best_latent: tf.Tensor  # [n, d]
     best_loss: tf.Tensor  # [n]
     mark: tf.Tensor  # [n] best loss `patience` steps ago
@@ -71,7 +71,9 @@ class Solver:
 
     Args:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
-        prior, ramp: names from `priors.PRIORS` and `optimizers.RAMPS`.
+        prior, ramp, optimizer: names from `priors.PRIORS` and `optimizers.RAMPS`, and "adam" or "lbfgs".
+        starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`.
+        metric: `[d, d]`, see `optimizers.lbfgs`.
         latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
     """
 
@@ -84,9 +86,14 @@ class Solver:
         *,
         prior: str = "l2",
         ramp: str = "none",
+        optimizer: str = "adam",
         latent: str = "normal",
+        starter: Map | None = None,
+        metric: tf.Tensor | None = None,
     ):
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
+        self.optimizer: Optimizer = adam() if optimizer == "adam" else lbfgs(metric)
+        self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
@@ -108,7 +115,7 @@ class Solver:
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
 
         Raises:
-            ValueError: a target with neither code nor measurement.
+            ValueError: a target with neither code nor measurement, or a start that there is no starter for.
         """
         begin = time.perf_counter()
         target = _tensors(target if isinstance(target, Target) else Target(target))
@@ -136,6 +143,8 @@ class Solver:
         )
 
     def _start(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor:
+        if options.start == "starter":
+            return self.prior.project(self._predicted(target, options))
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
         if options.starts == 1:
             return tf.repeat(candidates, _count(target), axis=0)
@@ -145,11 +154,25 @@ class Solver:
         best = starts.nearest(self.compare, self.drawn[key], target, (options.code_weight, options.pixel_weight))
         return tf.gather(candidates, best)
 
+    def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
+        if self.starter is None:
+            raise ValueError("there is no starter here that a solve could begin with: start must be 'random'")
+        if target.code is None:
+            raise ValueError("a starter reads a code, and the target has none: start must be 'random'")
+        return self.starter(target.code)
+
     def _initial(self, latent: tf.Tensor) -> State:
         n = latent.shape[0]
         worst = tf.fill([n], tf.constant(np.inf, tf.float32))
         return State(
-            tf.constant(0), latent, adam_init(latent), latent, worst, worst, tf.fill([n], True), tf.zeros([n], tf.int32)
+            tf.constant(0),
+            latent,
+            self.optimizer.init(latent),
+            latent,
+            worst,
+            worst,
+            tf.fill([n], True),
+            tf.zeros([n], tf.int32),
         )
 
     def _advance(self, state: State, target, parameters: Parameters, stop):
@@ -168,21 +191,23 @@ class Solver:
         return state, record.stack()
 
     def _step(self, state: State, target, parameters: Parameters) -> tuple[State, tf.Tensor]:
-        """Evaluate f and its gradient at z, keep z if it is the best so far, take an Adam step."""
+        """Evaluate f and its gradient at z, keep z if it is the best so far, take a step."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.latent)
             loss = self.objective(state.latent, target, parameters.weights)
         gradient = tape.gradient(loss, state.latent)
         state = _keep_best(state, loss)
         rate = parameters.learning_rate * self.ramp(state.step, parameters.steps)
-        change, adam = adam_update(gradient, state.adam, state.step, rate)
-        moved = self.prior.project(state.latent + change)
+        moved, optimizer = self.optimizer.update(state.latent, loss, gradient, state.optimizer, state.step, rate)
+        moved = self.prior.project(moved)
         active = _still_active(state, parameters)
         latent = tf.where(active[:, None], moved, state.latent)
         taken = state.taken + tf.cast(active, tf.int32)
         at_mark = (state.step % parameters.patience) == 0
         mark = tf.where(at_mark, state.best_loss, state.mark)
-        return state._replace(step=state.step + 1, latent=latent, adam=adam, mark=mark, active=active, taken=taken), loss
+        return state._replace(
+            step=state.step + 1, latent=latent, optimizer=optimizer, mark=mark, active=active, taken=taken
+        ), loss
 
     def _finish(self, state: State, target, parameters: Parameters):
         """The last iterate has not been evaluated yet; then the picture of the best one."""

@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba 2015, Algorithm 1) with its state in the open, and the step-size ramps.
+"""The optimizers of the loop, the step-size ramps, and Adam (Kingma and Ba 2015, Algorithm 1) with its state in the open.
 
 `keras.optimizers` keep their state in variables, which a `tf.while_loop` body cannot create and an exported function
 should not hold.
@@ -7,9 +7,22 @@ should not hold.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from .lbfgs import lbfgs_init, lbfgs_update
+
+
+class Optimizer(NamedTuple):
+    """`init(latent) -> state`; `update(latent, loss, gradient, state, step, rate) -> (next latent, next state)`.
+
+    All of n problems at once and each by itself: latent and gradient `[n, d]`, loss `[n]`, step and rate [].
+    """
+
+    init: Callable[[tf.Tensor], Any]
+    update: Callable[..., tuple[tf.Tensor, Any]]
 
 
 class AdamState(NamedTuple):
@@ -42,6 +55,28 @@ def ramp_none(step: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
 def ramp_cosine(step: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     """(1 + cos(pi step / steps)) / 2: from 1 at the first step towards 0 at the last."""
     return 0.5 * (1 + tf.cos(math.pi * tf.cast(step, tf.float32) / tf.cast(steps, tf.float32)))
+
+
+def adam() -> Optimizer:
+    def update(latent, loss, gradient, state, step, rate):
+        change, state = adam_update(gradient, state, step, rate)
+        return latent + change, state
+
+    return Optimizer(adam_init, update)
+
+
+def lbfgs(metric=None) -> Optimizer:
+    """Its first step is as long as Adam's is: rate sqrt(d).
+
+    Args:
+        metric: see `lbfgs_update`.
+    """
+
+    def update(latent, loss, gradient, state, step, rate):
+        first_move = rate * tf.sqrt(tf.cast(latent.shape[1], latent.dtype))
+        return lbfgs_update(latent, loss, gradient, state, first_move, metric)
+
+    return Optimizer(lbfgs_init, update)
 
 
 RAMPS = {"none": ramp_none, "cosine": ramp_cosine}

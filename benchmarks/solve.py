@@ -1,0 +1,168 @@
+"""Quality against work: the solver's methods side by side on the same pictures, as a table, a plot and raw numbers.
+
+    python benchmarks/solve.py --task superres --data pictures/ --count 64 -o results/
+
+An evaluation is one pass forward and backward through G, S and E for one picture; a pass forward alone counts as half, so
+that a screened start of 1000 candidates costs a picture that is solved alone 500. Seconds are of the whole batch divided by
+its pictures, with everything compiled, the picture's own measuring left out. Quality is that of the best iterate so far. A
+method whose numbers are in the output folder is not run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import tensorflow as tf
+
+from gekeras import GenerativeEncoder, SolveOptions, data, images, metrics, presets
+from gekeras.config import FIDELITIES, UNAIDED
+from gekeras.methods import pixels_only
+from gekeras.solve import Solver, Target
+
+PAPER = SolveOptions()
+MARKS = (0, 7, 14, 28, 70, 140, 350, 700, 1400)
+METHODS = {
+    "paper": PAPER,
+    "fast": FIDELITIES["fast"],
+    "best": FIDELITIES["best"],
+    "Adam, ramp, best of 256": dataclasses.replace(PAPER, steps=140, starts=256, ramp="cosine"),
+    "Adam, ramp, starter": dataclasses.replace(PAPER, steps=140, start="starter", prior="sphere", ramp="cosine"),
+    "L-BFGS, best of 256": dataclasses.replace(UNAIDED["fast"], steps=140, prior="sphere"),
+    "Adam, best of 1000": dataclasses.replace(PAPER, steps=1400, starts=1000),
+    "invertGAN": pixels_only(PAPER),
+}
+
+
+def observe(model: GenerativeEncoder, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
+    return y, known
+
+
+def solver_of(model: GenerativeEncoder, options: SolveOptions) -> Solver:
+    metric = getattr(model.starter, "inverse_curvature", None)
+    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer, latent=model.latent, metric=metric)
+    if not options.code_weight:  # equation (4)
+        return Solver(model.generator, **how)
+    return Solver(model.generator, model.encoder, model.task.forward, **how, starter=model.starter)
+
+
+def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> list[dict]:
+    """Per mark: evaluations and seconds a picture, and arrays over the pictures."""
+    solver = solver_of(model, options)
+    lifted = np.asarray(model.task.lift(y))
+    code = model.encoder(lifted)
+    if options.code_weight:
+        target = Target(code, known=None if known is None else tf.constant(known))
+    else:
+        target = Target(measurement=tf.constant(lifted))
+    screened = options.starts / 2 if options.starts > 1 else 0.0
+    solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(1, options.steps)))  # traces
+    found, aside, begin = [], 0.0, time.perf_counter()
+
+    def measure(step, _loss, latent):
+        nonlocal aside
+        paused = time.perf_counter()
+        if step in MARKS and step <= options.steps:
+            image = np.concatenate([model.generate(latent[i : i + 32]) for i in range(0, len(latent), 32)])
+            codes = [
+                model.encoder(model.task.forward(image[i : i + 32] * (1 if known is None else known[i : i + 32])))
+                for i in range(0, len(image), 32)
+            ]
+            objective = np.square(np.concatenate(codes) - code).sum(axis=1)
+            scores = metrics.scores(np.clip(image, -1, 1), truth)
+            arrays = {"objective": objective, **scores}
+            row = {"evaluations": screened + step, "seconds": (paused - begin - aside) / len(truth)}
+            found.append(row | {name: np.asarray(values).tolist() for name, values in arrays.items()})
+        aside += time.perf_counter() - paused
+
+    solver.drawn.clear()
+    begin = time.perf_counter()
+    marks = [0, *(m for m in MARKS if 0 < m <= options.steps)]
+    chunk = int(np.gcd.reduce(marks)) if len(marks) > 1 else 1
+    solver.solve(target, model.latent_size, options, callback=measure, chunk=chunk)
+    return found
+
+
+def line(task: str, name: str, row: dict) -> str:
+    """Median and worst decile of each quality."""
+    cells = []
+    for metric, worst, form in (("objective", 90, ".3f"), ("mse", 90, ".4f"), ("psnr", 10, ".2f"), ("ssim", 10, ".3f")):
+        values = row[metric]
+        cells.append(f"{np.median(values):{form}} / {np.percentile(values, worst):{form}}")
+    mean = np.mean(row["mse"])
+    return f"| {task} | {name} | {row['evaluations']:.0f} | {row['seconds']:.2f} | {' | '.join(cells)} | {mean:.4f} |"
+
+
+HEAD = """| task | method | evaluations | s a picture | objective | MSE | PSNR | SSIM | mean MSE |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def draw(path: Path, task: str, found: dict[str, list[dict]], levels: dict[str, float]) -> None:
+    """Median objective and average MSE, both logarithmic, against evaluations (Figure 9 of the paper)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, rows in found.items():
+        work = [row["evaluations"] + 1 for row in rows]
+        if name != "invertGAN":
+            left.loglog(work, [np.median(row["objective"]) for row in rows], marker=".", label=name)
+        right.loglog(work, [np.mean(row["mse"]) for row in rows], marker=".", label=name)
+    for (name, level), style in zip(levels.items(), ("--", ":")):
+        right.axhline(level, color="black", linestyle=style, label=name)
+    left.set(xlabel="1 + evaluations a picture", ylabel="median of ||E(S(G(z))) - m||²", title=task)
+    right.set(xlabel="1 + evaluations a picture", ylabel="average MSE")
+    right.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def baselines(model: GenerativeEncoder, loaded: presets.Preset, y, known, truth) -> dict[str, float]:
+    """Average MSE of what needs no iteration."""
+    levels = {"ConvAE": model.decode(model.encode(y, known))}
+    if model.task.name == "reconstruct" and loaded.has("aegan-encoder"):
+        levels["AEGAN"] = loaded.part("aegan-generator")(loaded.part("aegan-encoder")(y)).numpy()
+    return {name: float(metrics.mse(np.clip(image, -1, 1), truth).mean()) for name, image in levels.items()}
+
+
+@click.command()
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
+@click.option("--task", "tasks", multiple=True, default=("superres",), show_default=True)
+@click.option("--data", "folder", required=True)
+@click.option("--count", default=64, show_default=True, help="The last so many pictures are used.")
+@click.option("--method", "names", multiple=True, type=click.Choice(list(METHODS)), help="Default: all.")
+@click.option("--steps", type=int, help="At most so many steps of each method, for a quick look.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(preset, tasks, folder, count, names, steps, output):
+    loaded = presets.load(preset)
+    items = data.entries(folder)[-count:]
+    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    output.mkdir(parents=True, exist_ok=True)
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    text = [f"Preset {loaded.name}, N {len(items)} of {Path(folder).name}, {device}, TensorFlow {tf.__version__}. "]
+    text += ["Qualities are median / worst decile.\n", HEAD]
+    for task in tasks:
+        model = GenerativeEncoder.from_preset(loaded, task)
+        y, known = observe(model, truth)
+        y = y if known is None else y * known
+        found = {}
+        for name in names or METHODS:
+            if METHODS[name].start == "starter" and model.starter is None:
+                continue
+            record = output / f"{task}-{name.replace(', ', '-').replace(' ', '-')}.json"
+            options = dataclasses.replace(METHODS[name], steps=min(METHODS[name].steps, steps or 10**6))
+            if not record.is_file():
+                images.write_text(record, json.dumps(run(model, options, y, known, truth)))
+            found[name] = json.loads(record.read_text())
+            text += [line(task, name, row) for row in found[name]]
+            click.echo("\n".join(text[-len(found[name]) :]))
+        draw(output / f"{task}.png", task, found, baselines(model, loaded, y, known, truth))
+    images.write_text(output / "solve.md", "\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
