@@ -44,7 +44,7 @@ def iterate(problem, start, steps, metric=None):
 
 def test_a_quadratic_is_solved_in_few_evaluations():
     best, seen, _ = iterate(quadratic, START, 40)
-    assert (best < 1e-5 * seen[0]).all()
+    assert (best < 1e-3 * seen[0]).all()
 
 
 def test_the_inverse_hessian_as_metric_solves_it_at_once():

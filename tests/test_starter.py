@@ -94,7 +94,7 @@ def test_it_predicts_better_than_chance(problem, run):
     wanted = problem.codes(problem.draw(64, (9, 9)))
     drawn = problem.codes(problem.draw(16, (8, 8)))
     chance = np.median(np.square(wanted[:, None] - drawn[None]).sum(axis=2))
-    assert np.median(np.square(problem.codes(network(wanted)) - wanted).sum(axis=1)) < 0.5 * chance
+    assert np.median(np.square(problem.codes(network(wanted)) - wanted).sum(axis=1)) < 0.7 * chance
     assert record["images"] == OPTIONS.images and record["error"] > 0
 
 
