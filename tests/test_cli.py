@@ -117,7 +117,7 @@ def test_superres_of_an_observation(succeed, small, tmp_path):
     assert record["parameters"] == {"factor": 4, "kernel": "box"} and record["pieces"] == 1
     assert (record["seed"], record["steps"], record["batch"]) == (0, 3, 1)
     assert record["input"] == str(small) and record["note"] == "" and record["loss"] > 0 and record["seconds"] > 0
-    assert record["options"]["steps"] == 3 and record["options"]["starts"] == 2 and record["options"]["ramp"] == "cosine"
+    assert record["options"]["steps"] == 3 and record["options"]["starts"] == 2 and record["options"]["optimizer"] == "lbfgs"
     assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
     assert record["device"] == "CPU" and not {"metrics", "bicubic", "observation"} & set(record)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.png", "small.restored.json", "small.restored.png"]

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
 from gekeras import GenerativeEncoder, methods, presets
-from gekeras.config import FIDELITIES, SolveOptions
+from gekeras.config import UNAIDED, SolveOptions
 from gekeras.generative_encoder import consistent
 from gekeras.models.pgan import Generator
 from gekeras.operators import Downsample, GaussianBlur, Task, make_task
@@ -137,7 +137,7 @@ def test_options_are_the_fidelity_s_then_the_preset_s_then_the_caller_s(tiny, tm
     record = json.loads((copy / "preset.json").read_text())
     (copy / "preset.json").write_text(json.dumps({**record, "solve": {"weight": 0.25, "steps": 77}}))
     model = GenerativeEncoder.from_preset(presets.load(str(copy)), "superres")
-    fast = FIDELITIES["fast"]
+    fast = UNAIDED["fast"]  # there is no starter
     assert model.options() == dataclasses.replace(fast, weight=0.25, steps=77)
     assert model.options("fast", steps=3, starts=None) == dataclasses.replace(fast, weight=0.25, steps=3)
     assert model.options("paper") == SolveOptions()
@@ -202,7 +202,7 @@ def test_a_preset_of_uniform_latents(tiny, tmp_path, small, count):
     box = model.options("fast", steps=6, starts=count, prior="box", learning_rate=0.5)
     together = model.solve(small, box)
     assert np.abs(together.latent).max() == 1
-    np.testing.assert_allclose(model.solve(small[1:2], box).image[0], together.image[1], atol=1e-3)
+    np.testing.assert_allclose(model.solve(small[1:2], box).image[0], together.image[1], atol=5e-3)
 
 
 def test_presets_are_normal_where_they_do_not_say(tiny, tmp_path, superres, small):
