@@ -39,16 +39,17 @@ METHODS = {
 
 
 def observe(model: GenerativeEncoder, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Measurements, and masks where the task has them, without what is missing."""
     y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
-    return y, known
+    return (y if known is None else y * known), known
 
 
 def solver_of(model: GenerativeEncoder, options: SolveOptions) -> Solver:
-    metric = getattr(model.starter, "inverse_curvature", None)
-    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer, latent=model.latent, metric=metric)
+    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer)
+    how |= dict(latent=model.latent, starter=model.starter)
     if not options.code_weight:  # equation (4)
         return Solver(model.generator, **how)
-    return Solver(model.generator, model.encoder, model.task.forward, **how, starter=model.starter)
+    return Solver(model.generator, model.encoder, model.task.forward, **how)
 
 
 def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> list[dict]:
@@ -148,7 +149,6 @@ def main(preset, tasks, folder, count, names, steps, output):
     for task in tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         y, known = observe(model, truth)
-        y = y if known is None else y * known
         found = {}
         for name in names or METHODS:
             if METHODS[name].start == "starter" and model.starter is None:

@@ -210,7 +210,6 @@ class GenerativeEncoder:
                 optimizer=options.optimizer,
                 latent=self.latent,
                 starter=self.starter,
-                metric=getattr(self.starter, "inverse_curvature", None),
             )
         return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
 

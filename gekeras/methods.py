@@ -100,7 +100,7 @@ def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
         ramp=options.ramp,
         optimizer=options.optimizer,
         latent=model.latent,
-        metric=getattr(model.starter, "inverse_curvature", None),
+        starter=model.starter,
     )
 
     def solve(y, known):

@@ -27,14 +27,13 @@ class LBFGSState(NamedTuple):
     length: tf.Tensor  # [n] of the step on trial, over the direction
     moves: tf.Tensor  # [m, n, d] s
     changes: tf.Tensor  # [m, n, d] y
-    scale: tf.Tensor  # [n] of the metric
 
 
 def lbfgs_init(latent: tf.Tensor) -> LBFGSState:
     zero, number = tf.zeros_like(latent), tf.zeros_like(latent[:, 0])
     pairs = tf.zeros((MEMORY, *latent.shape), latent.dtype)
     infinite = number + float("inf")
-    return LBFGSState(latent, infinite, zero, zero, number, number, pairs, pairs, number)
+    return LBFGSState(latent, infinite, zero, zero, number, number, pairs, pairs)
 
 
 def lbfgs_update(
@@ -64,18 +63,19 @@ def lbfgs_update(
     newest = _dot(changes[-1], _times(changes[-1], metric))
     fresh = newest > 0  # the scale with which the metric explains the newest pair; without a pair, the first move's length
     ratio = tf.math.divide_no_nan(_dot(moves[-1], changes[-1]), newest)
-    unit = tf.math.divide_no_nan(first_move, tf.norm(_times(gradient, metric), axis=1))
+    steepest = _times(gradient, metric)
+    unit = tf.math.divide_no_nan(first_move, tf.norm(steepest, axis=1))
     scale = tf.where(fresh, ratio, unit)
     direction = -_inverse_hessian_times(gradient, moves, changes, scale, metric)
     slope = _dot(gradient, direction)
     downhill = slope < 0  # rounding can spoil it: then the metric alone, which always points downhill
-    direction = tf.where(downhill[:, None], direction, -unit[:, None] * _times(gradient, metric))
+    direction = tf.where(downhill[:, None], direction, -unit[:, None] * steepest)
     slope = tf.where(downhill, slope, _dot(gradient, direction))
     direction = tf.where(accepted[:, None], direction, state.direction)
     slope = tf.where(accepted, slope, state.slope)
     length = tf.where(accepted, 1.0, SHORTER * state.length)
     loss = tf.where(accepted, loss, state.loss)
-    after = LBFGSState(latent, loss, gradient, direction, slope, length, moves, changes, scale)
+    after = LBFGSState(latent, loss, gradient, direction, slope, length, moves, changes)
     return latent + length[:, None] * direction, after
 
 

@@ -72,8 +72,8 @@ class Solver:
     Args:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
         prior, ramp, optimizer: names from `priors.PRIORS` and `optimizers.RAMPS`, and "adam" or "lbfgs".
-        starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`.
-        metric: `[d, d]`, see `optimizers.lbfgs`.
+        starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`; its attribute `inverse_curvature` `[d, d]`, if
+            it has one, is the metric of L-BFGS, wherever the solve starts.
         latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
     """
 
@@ -89,10 +89,9 @@ class Solver:
         optimizer: str = "adam",
         latent: str = "normal",
         starter: Map | None = None,
-        metric: tf.Tensor | None = None,
     ):
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
-        self.optimizer: Optimizer = adam() if optimizer == "adam" else lbfgs(metric)
+        self.optimizer: Optimizer = adam() if optimizer == "adam" else lbfgs(getattr(starter, "inverse_curvature", None))
         self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)

@@ -6,8 +6,6 @@ Each step shows real and generated images half and half; for a task with a degra
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 
 import keras
@@ -20,8 +18,9 @@ from ..models.autoencoder import BLOCKS, Decoder, Encoder
 from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
 from . import checkpoints, distribute
-from .began import latents
+from .generators import draw
 from .run import Run
+from .schedule import half_cosine
 
 
 class Networks:
@@ -58,8 +57,7 @@ class Networks:
 
 def learning_rate(seen: int, options: AutoencoderOptions) -> float:
     """Half a cosine from `learning_rate` to `final_learning_rate` over `images`."""
-    fall = 0.5 * (1 + math.cos(math.pi * min(seen / options.images, 1.0)))
-    return options.final_learning_rate + fall * (options.learning_rate - options.final_learning_rate)
+    return half_cosine(seen / options.images, options.learning_rate, options.final_learning_rate)
 
 
 def make_step(nets: Networks, task: Task):
@@ -91,11 +89,10 @@ def make_step(nets: Networks, task: Task):
 
 def make_pool(generator, latent_size: int, count: int, seed: int, chunk: int = 64, latent: str = "normal") -> np.ndarray:
     """`count` generated images as uint8 `[count, h, w, c]`, a function of the seed; `latent` as in `config.LATENTS`."""
-    draw = latents if latent == "uniform" else tf.random.stateless_normal
     generate = tf.function(lambda z: generator(z), reduce_retracing=True)
     parts = []
     for i in range(0, count, chunk):
-        drawn = draw((min(chunk, count - i), latent_size), seed=(seed, i))
+        drawn = draw((min(chunk, count - i), latent_size), (seed, i), latent)
         parts.append(images.to_uint8(generate(drawn).numpy()))
     return np.concatenate(parts)
 
@@ -194,9 +191,7 @@ def _resume(nets: Networks, task: Task, folder: Path, start: checkpoints.Arrays 
     if found := checkpoints.load_latest(folder):
         arrays, record = found
         asked = dict(task=task.name, parameters=task.parameters, network=nets.encoder.config)
-        for name, value in json.loads(json.dumps(asked)).items():  # JSON has no tuples
-            if record.get(name) != value:
-                raise ValueError(f"{folder} was trained with {name} {record.get(name)}, not {value}")
+        checkpoints.require_same(folder, record, asked)
         nets.restore(arrays)
         return record["images"], [tuple(point) for point in record["curve"]]
     if start is not None:

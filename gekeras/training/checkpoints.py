@@ -75,6 +75,13 @@ def load_latest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     return None
 
 
+def require_same(folder: Path, record: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raises ValueError unless the record of a folder's checkpoint holds what is asked for."""
+    for name, value in json.loads(json.dumps(asked)).items():  # JSON has no tuples
+        if record.get(name) != value:
+            raise ValueError(f"{folder} was trained with {name} {record.get(name)}, not {value}")
+
+
 def require_latest(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     """As `load_latest`. Raises ValueError where that finds nothing."""
     if (found := load_latest(folder)) is None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
 from . import began, checkpoints, gan
 
 KINDS: dict[str, tuple[ModuleType, str]] = {"phase": (gan, "normal"), "began": (began, began.LATENT)}  # by key of the record
@@ -29,3 +31,8 @@ def of_run(folder: Path) -> Trained:
     kind, latent = found[0]
     networks, record = kind.networks_of(folder)
     return Trained(kind.generator_of(networks), latent, networks, record)
+
+
+def draw(shape: tuple[int, int], seed: tuple[int, int], latent: str) -> tf.Tensor:
+    """Latents `[n, d]` from what a generator's input is drawn from, of `config.LATENTS`: a function of the seed."""
+    return began.latents(shape, seed) if latent == "uniform" else tf.random.stateless_normal(shape, seed)

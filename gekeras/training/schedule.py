@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..config import LEARNING_RATE, MINIBATCH, GANOptions
@@ -62,3 +63,8 @@ def average_decay(step: int, options: GANOptions) -> float:
     images a stage, has no such ramp and no need of one.
     """
     return min(options.average_decay, (1 + step) / (10 + step))
+
+
+def half_cosine(done: float, first: float, last: float) -> float:
+    """From `first` at 0 to `last` at 1 and after, along half a cosine."""
+    return last + 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) * (first - last)

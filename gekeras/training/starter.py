@@ -7,8 +7,6 @@ learns through G and E, where any latent that gives the code is right, not only 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,9 @@ from ..models.precision import building_in, training_policy
 from ..models.starter import Starter, stretching, whitening
 from ..operators import Task
 from . import checkpoints
-from .began import latents
+from .generators import draw
 from .run import Run
+from .schedule import half_cosine
 
 CHUNK = 64  # pictures at once where no gradient is kept
 FIT_BATCH = 256
@@ -71,8 +70,7 @@ class Problem:
 
     def draw(self, count: int, seed: tuple[int, int]) -> tf.Tensor:
         """`[count, d]` draws from G's own distribution."""
-        draw = latents if self.latent == "uniform" else tf.random.stateless_normal
-        return draw((count, self.latent_size), seed=seed)
+        return draw((count, self.latent_size), seed, self.latent)
 
     def codes(self, z: tf.Tensor) -> np.ndarray:
         return np.concatenate([self.compiled(z[i : i + CHUNK]).numpy() for i in range(0, len(z), CHUNK)])
@@ -113,8 +111,7 @@ class Problem:
 
 def learning_rate(seen: int, options: StarterOptions) -> float:
     """Half a cosine from `learning_rate` to `final_learning_rate` over `images`, rising over the first steps."""
-    fall = 0.5 * (1 + math.cos(math.pi * min(seen / options.images, 1.0)))
-    rate = options.final_learning_rate + fall * (options.learning_rate - options.final_learning_rate)
+    rate = half_cosine(seen / options.images, options.learning_rate, options.final_learning_rate)
     return rate * min(1.0, (seen // options.batch_size + 1) / WARM_UP)
 
 
@@ -249,9 +246,7 @@ def validate(starter: Starter, problem: Problem, held_out: np.ndarray) -> float:
 
 def _restore(nets: Networks, found, asked: dict[str, Any], mark: list[float], folder: Path) -> int:
     arrays, record = found
-    for name, value in json.loads(json.dumps(asked)).items():  # JSON has no tuples
-        if value != record.get(name):
-            raise ValueError(f"{folder} was trained with {name} {record.get(name)}, not {value}")
+    checkpoints.require_same(folder, record, asked)
     if not same_networks(mark, record["fingerprint"]):
         raise ValueError(f"{folder} was trained with another generator or encoder")
     nets.restore(arrays)
