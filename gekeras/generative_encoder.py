@@ -105,7 +105,7 @@ class GenerativeEncoder:
         model = cls(**_choose(preset, task, own))
         if own.generator is None:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
-            model.defaults = preset.info.get("solve", {})
+            model.defaults = _defaults(preset, task, own)
         parts.check_square(model.shape, name_of(model.generator))
         model.own, model.task = own, _describe(task, model.shape, {**known, **(parameters or {})}, forward)
         return model
@@ -120,7 +120,9 @@ class GenerativeEncoder:
         if fidelity not in FIDELITIES:
             raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
         given = {name: value for name, value in changes.items() if value is not None}
-        defaults = {} if fidelity == "paper" else self.defaults
+        defaults = {} if fidelity == "paper" else dict(self.defaults)
+        if self.decoder is None or given.get("code_weight") == 0:
+            defaults.pop("decoder_weight", None)
         if "starts" in given:
             given.setdefault("start", "random")
         aided = self.starter is not None and given.get("code_weight") != 0
@@ -165,21 +167,23 @@ class GenerativeEncoder:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
 
         Raises:
-            ValueError: no batch, a mask that is missing, not wanted or of another size, or options that the task has no
-                linear measurement for.
+            ValueError: no batch, a mask that is missing, not wanted or of another size, or options as in `check`.
         """
         options = options or self.options()
         self.check(options)
         y = self._measured(observation, known)
         mask = _mask(known, y.shape) if self.task.masked else None
-        code = self.encoder(self.task.lift(y)) if options.code_weight else None
-        solution = self._run(Target(code, y if options.pixel_weight else None, mask), options, callback, chunk)
+        code = self.encoder(self.task.lift(y)) if options.code_weight or options.decoder_weight else None
+        target = Target(code, y if options.pixel_weight else None, mask)
+        solution = self._run(self._decoded(target, options), options, callback, chunk)
         if not options.consistent:
             return solution
         return solution._replace(image=consistent(self.task, solution.image, y, mask))
 
     def check(self, options: SolveOptions) -> None:
-        """Raise ValueError if the options compare pixels and the task has nothing that they could be compared with."""
+        """Raise ValueError if the options compare with what there is not: a linear measurement, or a decoder's picture."""
+        if options.decoder_weight and self.decoder is None:
+            raise ValueError("this GenerativeEncoder has no decoder: decoder_weight (gamma) must be 0")
         if options.pixel_weight and self.task.measure is None:
             raise ValueError(f"task {self.task.name} has no linear measurement: pixel_weight (beta) must be 0")
         if options.consistent and not self.task.exact:
@@ -193,9 +197,16 @@ class GenerativeEncoder:
         Raises ValueError for options that need the measurement itself.
         """
         options = options or self.options()
-        if options.pixel_weight or options.consistent or not options.code_weight:
+        if options.pixel_weight or options.consistent or not (options.code_weight or options.decoder_weight):
             raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
-        return self._run(Target(np.asarray(code, np.float32)), options, callback, chunk)
+        self.check(options)
+        return self._run(self._decoded(Target(np.asarray(code, np.float32)), options), options, callback, chunk)
+
+    def _decoded(self, target: Target, options: SolveOptions) -> Target:
+        """The target with DC(m) where the objective has that term, and without m where it has no other use for it."""
+        decoded = self.decoder(target.code) if options.decoder_weight else None
+        read = options.code_weight or options.start == "starter"
+        return target._replace(code=target.code if read else None, decoded=decoded)
 
     def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int) -> Solution:
         key = (options.prior, options.ramp, options.optimizer)
@@ -245,6 +256,15 @@ def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[st
     if own.encoder is None or own.decoder is not None:
         found["decoder"] = choose(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
     return found
+
+
+def _defaults(preset: presets.Preset, task: str, own: parts.Own) -> dict[str, Any]:
+    """What the preset prefers to the library's options: its starter's gamma, unless its encoder's place is taken."""
+    found = dict(preset.info.get("solve", {}))
+    if own.encoder is not None:
+        return {name: value for name, value in found.items() if name != "decoder_weight"}
+    starter = preset.info.get("starters", {}).get(task, {})
+    return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
 
 
 def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:

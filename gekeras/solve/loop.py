@@ -104,17 +104,19 @@ class Solver:
     def solve(
         self, target, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
     ) -> Solution:
-        """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + lambda penalty(z), for each image by itself.
+        """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + gamma ||G(z) - DC(m)||^2 + lambda penalty(z).
+
+        Each image by itself.
 
         Args:
-            target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y and mask.
+            target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y, mask and DC(m).
             latent_size: d.
             callback: called with (steps done, best objective `[n]`, its latent `[n, d]`) before the first step, after every
                 `chunk` steps, and at the end.
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
 
         Raises:
-            ValueError: a target with neither code nor measurement, or a start that there is no starter for.
+            ValueError: a target with nothing to match, or a start that there is no starter for.
         """
         begin = time.perf_counter()
         target = _tensors(target if isinstance(target, Target) else Target(target))
@@ -150,7 +152,8 @@ class Solver:
         key = (options.seed, options.starts, latent_size)
         if key not in self.drawn:  # the batches of one large job share their candidates' pictures
             self.drawn = {key: starts.pictures(self.generate, candidates)}
-        best = starts.nearest(self.compare, self.drawn[key], target, (options.code_weight, options.pixel_weight))
+        weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
+        best = starts.nearest(self.compare, self.drawn[key], target, weights)
         return tf.gather(candidates, best)
 
     def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
@@ -216,8 +219,8 @@ class Solver:
 
 
 def _tensors(target: Target) -> Target:
-    if target.code is None and target.measurement is None:
-        raise ValueError("nothing to match: the target has neither a code nor a measurement")
+    if target.code is None and target.measurement is None and target.decoded is None:
+        raise ValueError("nothing to match: the target has neither a code nor a measurement nor a decoded picture")
     return Target(*(None if part is None else tf.convert_to_tensor(part, tf.float32) for part in target))
 
 
@@ -239,10 +242,11 @@ def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
 
 
 def _parameters(options: SolveOptions) -> Parameters:
+    weights = (options.code_weight, options.pixel_weight, options.weight, options.decoder_weight)
     return Parameters(
         tf.constant(options.steps),
         tf.constant(options.learning_rate, tf.float32),
-        Weights(*(tf.constant(w, tf.float32) for w in (options.code_weight, options.pixel_weight, options.weight))),
+        Weights(*(tf.constant(w, tf.float32) for w in weights)),
         tf.constant(options.tolerance, tf.float32),
         tf.constant(options.patience),
     )
