@@ -247,7 +247,7 @@ def train_starter(
 
 
 def _coder_of(path: Path, task: str, parameters: dict, bfloat16: bool):
-    """E and DC of a run or of a preset's task, as callables, and the degradation's parameters with which it was trained, those
+    """E and DC of a run or of a preset's task, as callables, and the parameters that its degradation was trained with, those
     given over them. Raises ValueError for the run of another task."""
     if (path / "preset.json").is_file():
         preset = presets.load(str(path.resolve()))

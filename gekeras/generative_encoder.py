@@ -152,6 +152,7 @@ class GenerativeEncoder:
         options: SolveOptions | None = None,
         *,
         known=None,
+        initial=None,
         callback: Callback | None = None,
         chunk: int = 0,
     ) -> Solution:
@@ -161,21 +162,22 @@ class GenerativeEncoder:
             observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution.
             options: default `self.options()`, the fast set.
             known: for a task with missing pixels the mask `[n, h, w, 1]` or `[h, w]`, 1 where a pixel is known.
-            callback, chunk: see `solve.Solver.solve`.
+            initial, callback, chunk: see `solve.Solver.solve`.
 
         Returns:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
 
         Raises:
-            ValueError: no batch, a mask that is missing, not wanted or of another size, or options as in `check`.
+            ValueError: no batch, a mask that is missing, not wanted or of another size, options as in `check`, or initial
+                latents of another shape.
         """
         options = options or self.options()
         self.check(options)
         y = self._measured(observation, known)
-        mask = _mask(known, y.shape) if self.task.masked else None
+        mask = full_mask(known, y.shape) if self.task.masked else None
         code = self.encoder(self.task.lift(y)) if options.code_weight or options.decoder_weight else None
         target = Target(code, y if options.pixel_weight else None, mask)
-        solution = self._run(self._decoded(target, options), options, callback, chunk)
+        solution = self._run(self._decoded(target, options), options, callback, chunk, initial)
         if not options.consistent:
             return solution
         return solution._replace(image=consistent(self.task, solution.image, y, mask))
@@ -208,7 +210,7 @@ class GenerativeEncoder:
         read = options.code_weight or options.start == "starter"
         return target._replace(code=target.code if read else None, decoded=decoded)
 
-    def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int) -> Solution:
+    def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int, initial=None) -> Solution:
         key = (options.prior, options.ramp, options.optimizer)
         if key not in self._solvers:
             task, networks = self.task, (self.generator, self.encoder)
@@ -222,7 +224,8 @@ class GenerativeEncoder:
                 latent=self.latent,
                 starter=self.starter,
             )
-        return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+        how = dict(initial=initial, callback=callback, chunk=chunk)
+        return self._solvers[key].solve(target, self.latent_size, options, **how)
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
@@ -233,7 +236,7 @@ class GenerativeEncoder:
             return y
         if known is None:
             raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
-        return y * _mask(known, y.shape)
+        return y * full_mask(known, y.shape)
 
 
 def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[str, Any]:
@@ -301,7 +304,7 @@ def consistent(task: Task, image, y, known=None) -> np.ndarray:
     return image
 
 
-def _mask(known, shape) -> np.ndarray:
+def full_mask(known, shape) -> np.ndarray:
     """`known` as float32 `[n, h, w, 1]` for a batch of that shape. Raises ValueError for another size or values."""
     mask = Mask(known).known
     if mask.shape[-3:-1] != shape[1:3] or (mask.ndim == 4 and len(mask) != shape[0]):

@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),
     **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving", "cli_run"], 4),
-    **dict.fromkeys(["evaluate", "importing"], 5),
+    **dict.fromkeys(["evaluate", "importing", "uncertainty"], 5),
     **dict.fromkeys(["cli_solve", "cli_gan", "cli_began", "cli_train", "cli_import"], 6),
     **dict.fromkeys(["cli"], 7),
 }

@@ -102,7 +102,14 @@ class Solver:
         self.finish = tf.function(self._finish, reduce_retracing=True)
 
     def solve(
-        self, target, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
+        self,
+        target,
+        latent_size: int,
+        options: SolveOptions,
+        *,
+        initial=None,
+        callback: Callback | None = None,
+        chunk: int = 0,
     ) -> Solution:
         """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + gamma ||G(z) - DC(m)||^2 + lambda penalty(z).
 
@@ -111,17 +118,19 @@ class Solver:
         Args:
             target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y, mask and DC(m).
             latent_size: d.
+            initial: latents `[n, d]` to start from, in place of the start that the options name.
             callback: called with (steps done, best objective `[n]`, its latent `[n, d]`) before the first step, after every
                 `chunk` steps, and at the end.
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
 
         Raises:
-            ValueError: a target with nothing to match, or a start that there is no starter for.
+            ValueError: a target with nothing to match, a start that there is no starter for, or initial latents of another
+                shape.
         """
         begin = time.perf_counter()
         target = _tensors(target if isinstance(target, Target) else Target(target))
         parameters = _parameters(options)
-        state = self._initial(self._start(target, latent_size, options))
+        state = self._initial(self._start(target, latent_size, options, initial))
         history = []
         if callback:
             callback(0, np.full(state.latent.shape[0], np.inf, np.float32), state.latent.numpy())
@@ -143,7 +152,9 @@ class Solver:
             time.perf_counter() - begin,
         )
 
-    def _start(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor:
+    def _start(self, target: Target, latent_size: int, options: SolveOptions, initial=None) -> tf.Tensor:
+        if initial is not None:
+            return self.prior.project(_given(initial, (_count(target), latent_size)))
         if options.start == "starter":
             return self.prior.project(self._predicted(target, options))
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
@@ -222,6 +233,13 @@ def _tensors(target: Target) -> Target:
     if target.code is None and target.measurement is None and target.decoded is None:
         raise ValueError("nothing to match: the target has neither a code nor a measurement nor a decoded picture")
     return Target(*(None if part is None else tf.convert_to_tensor(part, tf.float32) for part in target))
+
+
+def _given(initial, shape: tuple[int, int]) -> tf.Tensor:
+    latent = tf.convert_to_tensor(initial, tf.float32)
+    if latent.shape != shape:
+        raise ValueError(f"initial latents must be {list(shape)}; received {list(latent.shape)}")
+    return latent
 
 
 def _count(target: Target) -> int:

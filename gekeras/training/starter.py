@@ -166,7 +166,8 @@ def train(
         The median over the validation codes of the objective at R(m).
 
     Raises:
-        ValueError: a decoder_weight without a decoder, the folder's checkpoint is of another task, generator or encoder, or another process trains there.
+        ValueError: a decoder_weight without a decoder, the folder's checkpoint is of another task, generator or encoder, or
+            another process trains there.
     """
     if options.decoder_weight and problem.decoder is None:
         raise ValueError("there is no decoder here: decoder_weight (gamma) must be 0")
