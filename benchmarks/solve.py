@@ -28,8 +28,9 @@ PAPER = SolveOptions()
 MARKS = (0, 7, 14, 28, 70, 140, 350, 700, 1400)
 METHODS = {
     "paper": PAPER,
-    "fast": FIDELITIES["fast"],
+    "fast": FIDELITIES["fast"],  # these two with the preset's own values
     "best": FIDELITIES["best"],
+    "best, code alone": FIDELITIES["best"],
     "Adam, ramp, best of 256": dataclasses.replace(PAPER, steps=140, starts=256, ramp="cosine"),
     "Adam, ramp, starter": dataclasses.replace(PAPER, steps=140, start="starter", prior="sphere", ramp="cosine"),
     "L-BFGS, best of 256": dataclasses.replace(UNAIDED["fast"], steps=140, prior="sphere"),
@@ -58,7 +59,8 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
     lifted = np.asarray(model.task.lift(y))
     code = model.encoder(lifted)
     if options.code_weight:
-        target = Target(code, known=None if known is None else tf.constant(known))
+        decoded = model.decode(code) if options.decoder_weight else None
+        target = Target(code, known=None if known is None else tf.constant(known), decoded=decoded)
     else:
         target = Target(measurement=tf.constant(lifted))
     screened = options.starts / 2 if options.starts > 1 else 0.0
@@ -154,7 +156,8 @@ def main(preset, tasks, folder, count, names, steps, output):
             if METHODS[name].start == "starter" and model.starter is None:
                 continue
             record = output / f"{task}-{name.replace(', ', '-').replace(' ', '-')}.json"
-            options = dataclasses.replace(METHODS[name], steps=min(METHODS[name].steps, steps or 10**6))
+            options = model.options(name) if name in ("fast", "best") else METHODS[name]
+            options = dataclasses.replace(options, steps=min(options.steps, steps or 10**6))
             if not record.is_file():
                 images.write_text(record, json.dumps(run(model, options, y, known, truth)))
             found[name] = json.loads(record.read_text())

@@ -6,12 +6,14 @@ Ong and Yang, "Generative Imaging and Image Processing via Generative Encoder", 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import parts, presets
 from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
+from .frozen import frozen
 from .modules import Range, adopt, as_module, name_of, of_saved_model
 from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
@@ -211,11 +213,29 @@ class GenerativeEncoder:
         return target._replace(code=target.code if read else None, decoded=decoded)
 
     def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int, initial=None) -> Solution:
-        key = (options.prior, options.ramp, options.optimizer)
+        """In half precision all steps but the last quarter, which has the rounding to make good."""
+        how = dict(callback=callback, chunk=chunk)
+        if options.precision == "float32" or not options.steps:
+            return self._solver(options, "float32").solve(target, self.latent_size, options, initial=initial, **how)
+        first = dataclasses.replace(options, steps=options.steps - options.steps // 4)
+        rough = self._solver(options, options.precision).solve(target, self.latent_size, first, initial=initial, **how)
+        if callback:
+            how["callback"] = lambda step, loss, latent: callback(first.steps + step, loss, latent) if step else None
+        last = dataclasses.replace(options, steps=options.steps // 4)
+        fine = self._solver(options, "float32").solve(target, self.latent_size, last, initial=rough.latent, **how)
+        return fine._replace(
+            steps=rough.steps + fine.steps,
+            history=np.concatenate([rough.history[:-1], fine.history]),
+            seconds=rough.seconds + fine.seconds,
+        )
+
+    def _solver(self, options: SolveOptions, precision: str) -> Solver:
+        """The solver that serves these options, made when it is first asked for and kept."""
+        key = (options.prior, options.ramp, options.optimizer, precision)
         if key not in self._solvers:
-            task, networks = self.task, (self.generator, self.encoder)
+            task = self.task
             self._solvers[key] = Solver(
-                *networks,
+                *self._networks(precision),
                 task.forward,
                 task.measure or task.forward,
                 prior=options.prior,
@@ -224,8 +244,15 @@ class GenerativeEncoder:
                 latent=self.latent,
                 starter=self.starter,
             )
-        how = dict(initial=initial, callback=callback, chunk=chunk)
-        return self._solvers[key].solve(target, self.latent_size, options, **how)
+        return self._solvers[key]
+
+    def _networks(self, precision: str) -> tuple[Callable, Callable]:
+        """G and E; in half precision as they are now, which is final for what a preset holds."""
+        if precision == "float32":
+            return self.generator, self.encoder
+        generator = frozen(self.generator, [self.latent_size], precision)
+        shape = self.generate(np.zeros((1, self.latent_size))).shape
+        return generator, frozen(self.encoder, shape[1:], precision)
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gekeras"
 FLOORS = {
     **dict.fromkeys(["config", "images"], 0),
     **dict.fromkeys(
-        ["operators", "metrics", "data", "plots", "models", "faces", "tiles", "codes", "baselines", "modules"], 1
+        ["operators", "metrics", "data", "plots", "models", "faces", "tiles", "codes", "baselines", "modules", "frozen"], 1
     ),
     **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),

@@ -172,6 +172,26 @@ def test_the_decoded_picture_is_compared_with(tiny, small, alone):
     np.testing.assert_allclose(model.solve_code(code, options).latent, found.latent, atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_half_precision_ends_in_full(tiny, small, optimizer):
+    """The objective that is reported is float32's, and lower than at the start."""
+    model, told = GenerativeEncoder.from_preset(tiny, "superres"), []
+    options = dataclasses.replace(FEW, steps=12, optimizer=optimizer)
+    exact, half = (model.solve(small, dataclasses.replace(options, precision=p)) for p in ("float32", "bfloat16"))
+    again = dataclasses.replace(options, steps=0)
+    np.testing.assert_allclose(model.solve(small, again, initial=half.latent).loss, half.loss, rtol=1e-4)
+    assert (half.loss < half.history[0]).all()
+    assert half.history.shape == exact.history.shape == (13, 3) and (half.steps == 12).all()
+    again = model.solve(
+        small, dataclasses.replace(options, precision="bfloat16"), callback=lambda *s: told.append(s[0]), chunk=3
+    )
+    assert told == [0, 3, 6, 9, 12] and (again.latent == half.latent).all()
+    none = dataclasses.replace(options, steps=0, precision="bfloat16")
+    np.testing.assert_array_equal(
+        model.solve(small, none).latent, model.solve(small, dataclasses.replace(options, steps=0)).latent
+    )
+
+
 def test_any_callables_will_do(rng):
     """A generator and an encoder that are plain functions, against the solver itself."""
     mix = tf.constant(rng.normal(size=(5, 8 * 8)).astype(np.float32))

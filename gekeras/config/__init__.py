@@ -10,6 +10,7 @@ from .records import to_json as to_json
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS
 from .solve import OPTIMIZERS as OPTIMIZERS
+from .solve import PRECISIONS as PRECISIONS
 from .solve import PRIORS as PRIORS
 from .solve import RAMPS as RAMPS
 from .solve import STARTS as STARTS
