@@ -169,14 +169,23 @@ class GenerativeEncoder:
                 linear measurement for.
         """
         options = options or self.options()
+        target = self.target(observation, options, known)
+        solution = self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+        if not options.consistent:
+            return solution
+        y = self._measured(observation, known)
+        return solution._replace(image=consistent(self.task, solution.image, y, target.known))
+
+    def target(self, observation, options: SolveOptions, known=None) -> Target:
+        """What the solver is given of a batch of measurements: code, measurement and mask, as far as the options ask.
+
+        Args and Raises: as `solve`.
+        """
         self.check(options)
         y = self._measured(observation, known)
         mask = _mask(known, y.shape) if self.task.masked else None
         code = self.encoder(self.task.lift(y)) if options.code_weight else None
-        solution = self._run(Target(code, y if options.pixel_weight else None, mask), options, callback, chunk)
-        if not options.consistent:
-            return solution
-        return solution._replace(image=consistent(self.task, solution.image, y, mask))
+        return Target(code, y if options.pixel_weight else None, mask)
 
     def check(self, options: SolveOptions) -> None:
         """Raise ValueError if the options compare pixels and the task has nothing that they could be compared with."""
@@ -195,9 +204,11 @@ class GenerativeEncoder:
         options = options or self.options()
         if options.pixel_weight or options.consistent or not options.code_weight:
             raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
-        return self._run(Target(np.asarray(code, np.float32)), options, callback, chunk)
+        target = Target(np.asarray(code, np.float32))
+        return self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk)
 
-    def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int) -> Solution:
+    def solver(self, options: SolveOptions) -> Solver:
+        """The solver that serves these options, compiled when it is first used and kept."""
         key = (options.prior, options.ramp, options.optimizer)
         if key not in self._solvers:
             task, networks = self.task, (self.generator, self.encoder)
@@ -211,7 +222,7 @@ class GenerativeEncoder:
                 latent=self.latent,
                 starter=self.starter,
             )
-        return self._solvers[key].solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+        return self._solvers[key]
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
