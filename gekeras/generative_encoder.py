@@ -194,6 +194,11 @@ class GenerativeEncoder:
         if options.consistent and not self.task.exact:
             raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
 
+    def check_code(self, options: SolveOptions) -> None:
+        """Raise ValueError for options that a code alone cannot serve."""
+        if options.pixel_weight or options.consistent or not options.code_weight:
+            raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
+
     def solve_code(
         self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk: int = 0
     ) -> Solution:
@@ -202,8 +207,7 @@ class GenerativeEncoder:
         Raises ValueError for options that need the measurement itself.
         """
         options = options or self.options()
-        if options.pixel_weight or options.consistent or not options.code_weight:
-            raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
+        self.check_code(options)
         target = Target(np.asarray(code, np.float32))
         return self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk)
 

@@ -17,8 +17,8 @@ FLOORS = {
     ),
     **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),
-    **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving", "cli_run"], 4),
-    **dict.fromkeys(["evaluate", "importing"], 5),
+    **dict.fromkeys(["methods", "memory", "export", "study", "serving", "cli_run"], 4),
+    **dict.fromkeys(["evaluate", "restore", "compress", "importing"], 5),
     **dict.fromkeys(["cli_solve", "cli_gan", "cli_began", "cli_train", "cli_import"], 6),
     **dict.fromkeys(["cli"], 7),
 }

@@ -51,7 +51,11 @@ def targets():
 @pytest.mark.parametrize("kind", ["code", "masked"])
 def test_a_picture_is_the_same_compacted_or_not_or_alone(monkeypatch, optimizer, kind):
     solver, target = Solver(curved_generator, encoder, optimizer=optimizer), targets()[kind]
-    how = {"optimizer": optimizer, "pixel_weight": 1.0 if kind == "masked" else 0.0, "weight": 0.01}  # an f that ends above 0
+    how = {
+        "optimizer": optimizer,
+        "pixel_weight": 1.0 if kind == "masked" else 0.0,
+        "weight": 0.01,
+    }  # an f that ends above 0
     compacted = solve(solver, target, **how)
     assert len(set(compacted.steps)) > 2  # they leave at different times
     alone = [solve(solver, Target(*(p if p is None else p[i : i + 1] for p in target)), **how) for i in range(COUNT)]

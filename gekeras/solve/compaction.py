@@ -1,7 +1,8 @@
 """Pictures that have converged leave the batch: a solve costs the steps its pictures took, not n times the longest of them.
 
 The compiled loop freezes them; between two of its calls, here, what is still on the way is gathered into a smaller batch.
-Every picture is one problem, so its own result is what it would be in any company, up to rounding.
+Every picture is one problem, so its own result is what it would be in any company, up to the rounding of a batch of another
+size and what a long iteration makes of it.
 """
 
 from __future__ import annotations

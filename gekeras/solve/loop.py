@@ -98,6 +98,7 @@ class Solver:
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
+        self.screened = starts.CHUNK  # candidates at once
         compare = (lambda x: encoder(forward(x)), measure)
         self.compare = [tf.function(part, reduce_retracing=True) for part in compare]
         self.advance = tf.function(self._advance, reduce_retracing=True)
@@ -171,8 +172,9 @@ class Solver:
             return tf.repeat(candidates, _count(target), axis=0)
         key = (options.seed, options.starts, latent_size)
         if key not in self.drawn:  # the batches of one large job share their candidates' pictures
-            self.drawn = {key: starts.pictures(self.generate, candidates)}
-        best = starts.nearest(self.compare, self.drawn[key], target, (options.code_weight, options.pixel_weight))
+            self.drawn = {key: starts.pictures(self.generate, candidates, self.screened)}
+        weights = options.code_weight, options.pixel_weight
+        best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened)
         return tf.gather(candidates, best)
 
     def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
@@ -231,7 +233,7 @@ class Solver:
         ), loss
 
     def _finish(self, state: State, target, parameters: Parameters):
-        """The last iterate has not been evaluated yet, but where an image has converged; then the picture of the best one."""
+        """The last iterate, not evaluated yet unless its image has converged; then the picture of the best one."""
         loss = self.objective(state.latent, target, parameters.weights)
         state = _keep_best(state, tf.where(state.active, loss, state.best_loss))
         return state, loss, self.generator(state.best_latent)

@@ -25,7 +25,9 @@ def pictures(generate: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, 
     return tf.concat([generate(candidates[i : i + chunk]) for i in range(0, candidates.shape[0], chunk)], axis=0)
 
 
-def nearest(compare: Compare, images: tf.Tensor, target: Target, weights: tuple[float, float] = (1.0, 0.0)) -> tf.Tensor:
+def nearest(
+    compare: Compare, images: tf.Tensor, target: Target, weights: tuple[float, float] = (1.0, 0.0), chunk: int = CHUNK
+) -> tf.Tensor:
     """For each image the candidate with the lowest alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2.
 
     Section 5.4 proposes a comparison with the clean picture, which is not known here. The candidates are shared, so n images
@@ -36,20 +38,21 @@ def nearest(compare: Compare, images: tf.Tensor, target: Target, weights: tuple[
         images: of the candidates, `[count, h, w, c]`.
         target: of n images.
         weights: alpha, beta.
+        chunk: candidates at once.
 
     Returns:
         Index of a candidate for each image, `[n]`.
     """
     if target.known is None:
-        return tf.argmin(_distances(compare, images, target, weights), axis=1)
+        return tf.argmin(_distances(compare, images, target, weights, chunk), axis=1)
     best = []
     for i in range(target.known.shape[0]):
         alone = Target(*(None if part is None else part[i : i + 1] for part in target))
-        best.append(tf.argmin(_distances(compare, images, alone, weights)[0]))
+        best.append(tf.argmin(_distances(compare, images, alone, weights, chunk)[0]))
     return tf.stack(best)
 
 
-def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
+def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
     """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
     parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
