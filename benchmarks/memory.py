@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 import tensorflow as tf
 
 from gekeras import GenerativeEncoder, config, memory
@@ -31,8 +30,8 @@ def resident(name: str) -> int:
 def measure(model: GenerativeEncoder, options: config.SolveOptions, batch: int, steps: int) -> tuple[int, memory.Need]:
     """(Growth of the peak during a few steps, the estimate)."""
     latent = tf.random.stateless_normal((batch, model.latent_size), (0, 1))
-    code = np.concatenate([model.encode(np.zeros((1, *model.task.degrade(np.zeros((1, *model.shape))).shape[1:])))] * batch)
-    target = Target(tf.constant(code))
+    code = model.encoder(model.task.forward(model.generator(latent[:1])))
+    target = Target(tf.repeat(code, batch, axis=0))
     solver = model.solver(options)
     run = solver.compiled(target, model.latent_size)
     state = solver._initial(latent)

@@ -363,20 +363,18 @@ def test_the_batch_does_not_change_a_score(model, source, tmp_path):
             assert same[metric] == pytest.approx(row[metric], rel=1e-3)
 
 
-def test_the_parts_do_not_change_a_score_and_are_bounded_by_the_memory(source, tmp_path, monkeypatch):
+@pytest.mark.parametrize("task", ["inpaint", "denoise"])
+def test_the_parts_do_not_change_a_score_and_are_bounded_by_the_memory(source, tmp_path, monkeypatch, task):
     """Noise and masks are drawn as before, for the whole batch; what is restored together is smaller."""
-    for task in ("inpaint", "denoise"):
-        whole = run(model_of(task), source, tmp_path / f"{task}.jsonl", names=("GE", "ConvAE", "invertGAN"), batch_size=5)
-        for free, size in ((1, 1), (10**12, 5)):
-            monkeypatch.setattr(memory, "available", lambda free=free: free)
-            seen, in_parts = [], evaluate._in_parts
-            monkeypatch.setattr(evaluate, "_in_parts", lambda *args: seen.append(args[-1]) or in_parts(*args))
-            path = tmp_path / f"{task}-{size}.jsonl"
-            parts = run(model_of(task), source, path, names=("GE", "ConvAE", "invertGAN"), batch_size=5)
-            monkeypatch.setattr(evaluate, "_in_parts", in_parts)
-            assert {min(n, 5) for n in seen} == {size}
-            for one, other in zip(parts, whole):
-                assert one["image"] == other["image"] and one["mse"] == pytest.approx(other["mse"], rel=1e-3)
+    seen, in_parts, found = [], evaluate._in_parts, {}
+    monkeypatch.setattr(evaluate, "_in_parts", lambda *args: seen.append(args[-1]) or in_parts(*args))
+    for free in (1, 10**12):
+        monkeypatch.setattr(memory, "available", lambda free=free: free)
+        path = tmp_path / f"{free}.jsonl"
+        found[free] = run(model_of(task), source, path, names=("GE", "ConvAE", "invertGAN"), batch_size=5)
+    assert seen == [1] * 3 + [memory.MOST] * 3
+    for one, other in zip(*found.values()):
+        assert one["image"] == other["image"] and one["mse"] == pytest.approx(other["mse"], rel=1e-3)
 
 
 ROWS = [
