@@ -36,6 +36,7 @@ _MODULES = (
     "solve",
     "tiles",
     "training",
+    "uncertainty",
 )
 
 __all__ = [*_PUBLIC, *_MODULES]

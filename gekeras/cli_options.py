@@ -133,6 +133,7 @@ solve_options = options(
     click.option("--prior", type=click.Choice(config.PRIORS), help="Prior on the latent vector."),
     click.option("--code-weight", type=click.FloatRange(min=0), help="alpha, of ||E(S(G(z))) - m||^2; 1 in the paper."),
     click.option("--pixel-weight", type=click.FloatRange(min=0), help="beta, of ||A G(z) - y||^2; 0 in the paper."),
+    click.option("--decoder-weight", type=click.FloatRange(min=0), help="gamma, of ||G(z) - DC(m)||^2; 0 in the paper."),
     click.option(
         "--consistent/--no-consistent",
         default=None,

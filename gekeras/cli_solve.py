@@ -67,12 +67,19 @@ class Outputs:
 @click.option("--tile", is_flag=True, help="Cut a picture that is larger than the model into overlapping tiles.")
 @click.option("--reference", type=FILE, metavar="FILE", help="The true picture: report MSE, PSNR, SSIM against it.")
 @click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
+@click.option(
+    "--uncertainty",
+    "samples",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Solve K times, keep the best, and write where the results differ: NAME.uncertainty.png.",
+)
 @click.option("-o", "--output", type=FILE, metavar="FILE|DIR", help="Default: NAME.restored.png beside the input.")
 @click.option("--panel", type=FILE, metavar="FILE", help="Also draw observation, result and truth side by side.")
 @click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors (and the record with --json).")
-def solve(inputs, task, preset, models, parameters, forward, reference, preview, fidelity, batch, **values):
+def solve(inputs, task, preset, models, parameters, forward, reference, preview, samples, fidelity, batch, **values):
     """Restore pictures. Several are solved together, as many at once as the memory holds.
 
     \b
@@ -82,6 +89,7 @@ def solve(inputs, task, preset, models, parameters, forward, reference, preview,
       gekeras solve --task inpaint portrait.png --box 20,24,24,24
       gekeras solve --task deblur holiday.jpg --align face
       gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
+      gekeras solve --task superres small.png --uncertainty 8
       gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
     """
     own = own_options_of(values)
@@ -99,6 +107,7 @@ def solve(inputs, task, preset, models, parameters, forward, reference, preview,
         forward=forward,
         reference=reference,
         preview=preview,
+        samples=samples,
         fidelity=fidelity,
         batch=batch,
         changes=values,
@@ -117,6 +126,7 @@ def restore_files(
     forward: str | None = None,
     reference: Path | None = None,
     preview: bool = False,
+    samples: int | None = None,
     fidelity: str = "fast",
     batch: int | None = None,
     changes: dict[str, Any],
@@ -127,10 +137,14 @@ def restore_files(
         preset: where what `own` does not have comes from; None if it is complete.
         asked: fields of `observations.Request` beside task and sizes.
         batch: pieces at once; None: what the memory holds.
+        samples: solves of each input for its uncertainty; None: one, and nothing is said of it.
         changes: fields of `SolveOptions`; None leaves a field to the fidelity and the preset.
     """
     if own.encoder is None:
         preset.task_parameters(task)
+    if samples and (preview or outputs.animate):
+        other = "--preview solves nothing" if preview else "--animate shows one solve"
+        raise ValueError(f"--uncertainty compares several solves, and {other}: give one of them")
     _check_files(inputs, outputs, asked, reference)
 
     from . import observations, restore
@@ -138,9 +152,10 @@ def restore_files(
 
     paths = restore.output_paths(inputs, outputs.output)
     sources = [*inputs, *filter(None, (asked.get("mask"), reference))]
+    deviations = restore.uncertainty_paths(paths) if samples else []
     for extra in (outputs.panel, outputs.animate):
-        restore.check_extra(extra, sources, paths)
-    for path in paths:
+        restore.check_extra(extra, sources, [*paths, *deviations])
+    for path in [*paths, *deviations]:
         restore.check_extra(path, sources, [])
     model = GenerativeEncoder.from_preset(preset, task, parameters=parameters, forward=forward, own=own)
     options = model.options(fidelity, **changes)
@@ -152,20 +167,13 @@ def restore_files(
             click.echo(item.note, err=True)
     frames = []
     batch = restore.batch_of(model, items, None if preview else options, batch)
-    if sum(len(item.measurements) for item in items) > batch.size and not outputs.quiet:
+    if (samples or 1) * sum(len(item.measurements) for item in items) > batch.size and not outputs.quiet:
         click.echo(f"{'decoding' if preview else 'solving'} {batch.note()}", err=True)
     if preview:
         found = restore.preview(model, items, batch)
     else:
-        with progress_bar("solving", outputs.quiet) as tick:
-            found = restore.solve(
-                model,
-                items,
-                options,
-                batch,
-                progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
-                watch=_frames_of(model, items[0], frames) if outputs.animate else None,
-            )
+        watch = _frames_of(model, items[0], frames) if outputs.animate else None
+        found = _solve(model, items, options, batch, samples, watch, outputs.quiet)
     notes = restore.records(items, model, None if preview else options, found, preset.name if preset else None, batch)
     restore.write(paths, found, notes)
     _write_extras(outputs, items, model.task, found, notes, frames)
@@ -175,6 +183,20 @@ def restore_files(
         click.echo("\n".join(restore.summary(path, record) for path, record in zip(paths, notes)))
     if outputs.panel and not outputs.quiet:
         click.echo(f"{outputs.panel}: panel of {len(items)}", err=outputs.as_json)
+
+
+def _solve(model, items, options, batch, samples: int | None, watch, quiet: bool):
+    """Every input restored, under a progress bar: by one solve, or by the best of several."""
+    from . import restore, uncertainty
+
+    with progress_bar("solving", quiet) as tick:
+
+        def progress(done, total, loss):
+            tick(done, total, f", objective {loss:.3f}")
+
+        if samples:
+            return uncertainty.restore_items(model, items, options, samples, batch, progress)
+        return restore.solve(model, items, options, batch, progress, watch)
 
 
 def _check_files(inputs, outputs: Outputs, asked, reference) -> None:

@@ -182,6 +182,13 @@ def _weights_of(start: Path, task: str):
 @click.option("--batch", "batch_size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--images", type=click.IntRange(min=1), default=100_000, show_default=True, help="Codes to show.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.001, show_default=True)
+@click.option(
+    "--decoder-weight",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="gamma of ||G(z) - DC(m)||^2 in the solves that it starts; a preset's default for them is its starter's.",
+)
 @click.option("--pairs", type=click.IntRange(min=1), default=24_576, show_default=True, help="Free pairs of the first fit.")
 @click.option("--fit-steps", type=click.IntRange(min=0), default=3_000, show_default=True, help="Steps of the first fit.")
 @click.option(
@@ -221,7 +228,7 @@ def train_starter(
 
     be_deterministic(deterministic)
     network, shape = _generator_of(generator, bfloat16)
-    encoder, parameters = _encoder_of(autoencoder, task, parameters)
+    encoder, decoder, parameters = _coder_of(autoencoder, task, parameters, bfloat16)
     side, channels = shape["resolution"], shape["channels"]
     problem = starter.Problem(
         network,
@@ -231,6 +238,7 @@ def train_starter(
         shape["latent"],
         side,
         channels,
+        decoder,
     )
     source, held_out = _sources(pictures, cut, validation, shape, memory) if pictures else (None, None)
     limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
@@ -238,19 +246,22 @@ def train_starter(
     click.echo(f"{folder}: median objective {error:.3f} of the starts, without a step")
 
 
-def _encoder_of(path: Path, task: str, parameters: dict):
-    """E of a run or of a preset's task, as a callable, and the degradation's parameters with which it was trained, those
+def _coder_of(path: Path, task: str, parameters: dict, bfloat16: bool):
+    """E and DC of a run or of a preset's task, as callables, and the parameters that its degradation was trained with, those
     given over them. Raises ValueError for the run of another task."""
     if (path / "preset.json").is_file():
         preset = presets.load(str(path.resolve()))
-        return preset.part(f"encoder-{task}"), {**preset.task_parameters(task), **parameters}
+        found = {**preset.task_parameters(task), **parameters}
+        return preset.part(f"encoder-{task}"), preset.part(f"decoder-{task}"), found
 
+    from .models.precision import rebuilt, training_policy
     from .training import autoencoder
 
     networks, record = autoencoder.networks_of(path)
     if record["task"] != task:
         raise ValueError(f"{path} is an autoencoder for {record['task']}, not for {task}")
-    return networks.encoder, {**record["parameters"], **parameters}
+    policy = training_policy(bfloat16)
+    return rebuilt(networks.encoder, policy), rebuilt(networks.decoder, policy), {**record["parameters"], **parameters}
 
 
 @train.command("aegan", cls=RunCommand)

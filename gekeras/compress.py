@@ -14,7 +14,6 @@ import numpy as np
 from . import codes, images, memory, metrics, presets
 from .generative_encoder import GenerativeEncoder
 from .observations import Request, observe
-from .solve import Target
 
 TASK = "reconstruct"
 
@@ -76,8 +75,8 @@ def decode(
         rounds = memory.parts(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
         return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
     options = model.options(fidelity, **changes)
-    model.check_code(options)
-    rounds = memory.parts(len(file.code), memory.for_solve(model, options, Target(file.code[:1]), batch).size)
+    target = model.code_target(file.code[:1], options)
+    rounds = memory.parts(len(file.code), memory.for_solve(model, options, target, batch).size)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)
     found = []
     for part in rounds:

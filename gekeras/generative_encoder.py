@@ -105,7 +105,7 @@ class GenerativeEncoder:
         model = cls(**_choose(preset, task, own))
         if own.generator is None:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
-            model.defaults = preset.info.get("solve", {})
+            model.defaults = _defaults(preset, task, own)
         parts.check_square(model.shape, name_of(model.generator))
         model.own, model.task = own, _describe(task, model.shape, {**known, **(parameters or {})}, forward)
         return model
@@ -120,7 +120,9 @@ class GenerativeEncoder:
         if fidelity not in FIDELITIES:
             raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
         given = {name: value for name, value in changes.items() if value is not None}
-        defaults = {} if fidelity == "paper" else self.defaults
+        defaults = {} if fidelity == "paper" else dict(self.defaults)
+        if self.decoder is None or given.get("code_weight") == 0:
+            defaults.pop("decoder_weight", None)
         if "starts" in given:
             given.setdefault("start", "random")
         aided = self.starter is not None and given.get("code_weight") != 0
@@ -150,6 +152,7 @@ class GenerativeEncoder:
         options: SolveOptions | None = None,
         *,
         known=None,
+        initial=None,
         callback: Callback | None = None,
         chunk: int = 0,
     ) -> Solution:
@@ -159,18 +162,19 @@ class GenerativeEncoder:
             observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution.
             options: default `self.options()`, the fast set.
             known: for a task with missing pixels the mask `[n, h, w, 1]` or `[h, w]`, 1 where a pixel is known.
-            callback, chunk: see `solve.Solver.solve`.
+            initial, callback, chunk: see `solve.Solver.solve`.
 
         Returns:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
 
         Raises:
-            ValueError: no batch, a mask that is missing, not wanted or of another size, or options that the task has no
-                linear measurement for.
+            ValueError: no batch, a mask that is missing, not wanted or of another size, options as in `check`, or initial
+                latents of another shape.
         """
         options = options or self.options()
         target = self.target(observation, options, known)
-        solution = self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+        how = dict(initial=initial, callback=callback, chunk=chunk)
+        solution = self.solver(options).solve(target, self.latent_size, options, **how)
         if not options.consistent:
             return solution
         y = self._measured(observation, known)
@@ -183,21 +187,18 @@ class GenerativeEncoder:
         """
         self.check(options)
         y = self._measured(observation, known)
-        mask = _mask(known, y.shape) if self.task.masked else None
-        code = self.encoder(self.task.lift(y)) if options.code_weight else None
-        return Target(code, y if options.pixel_weight else None, mask)
+        mask = full_mask(known, y.shape) if self.task.masked else None
+        code = self.encoder(self.task.lift(y)) if options.code_weight or options.decoder_weight else None
+        return self._decoded(Target(code, y if options.pixel_weight else None, mask), options)
 
     def check(self, options: SolveOptions) -> None:
-        """Raise ValueError if the options compare pixels and the task has nothing that they could be compared with."""
+        """Raise ValueError if the options compare with what there is not: a linear measurement, or a decoder's picture."""
+        if options.decoder_weight and self.decoder is None:
+            raise ValueError("this GenerativeEncoder has no decoder: decoder_weight (gamma) must be 0")
         if options.pixel_weight and self.task.measure is None:
             raise ValueError(f"task {self.task.name} has no linear measurement: pixel_weight (beta) must be 0")
         if options.consistent and not self.task.exact:
             raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
-
-    def check_code(self, options: SolveOptions) -> None:
-        """Raise ValueError for options that a code alone cannot serve."""
-        if options.pixel_weight or options.consistent or not options.code_weight:
-            raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
 
     def solve_code(
         self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk: int = 0
@@ -207,9 +208,21 @@ class GenerativeEncoder:
         Raises ValueError for options that need the measurement itself.
         """
         options = options or self.options()
-        self.check_code(options)
-        target = Target(np.asarray(code, np.float32))
+        target = self.code_target(code, options)
         return self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk)
+
+    def code_target(self, code, options: SolveOptions) -> Target:
+        """As `target`, of codes. Raises ValueError as `solve_code`."""
+        if options.pixel_weight or options.consistent or not (options.code_weight or options.decoder_weight):
+            raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
+        self.check(options)
+        return self._decoded(Target(np.asarray(code, np.float32)), options)
+
+    def _decoded(self, target: Target, options: SolveOptions) -> Target:
+        """The target with DC(m) where the objective has that term, and without m where it has no other use for it."""
+        decoded = self.decoder(target.code) if options.decoder_weight else None
+        read = options.code_weight or options.start == "starter"
+        return target._replace(code=target.code if read else None, decoded=decoded)
 
     def solver(self, options: SolveOptions) -> Solver:
         """The solver that serves these options, compiled when it is first used and kept."""
@@ -237,7 +250,7 @@ class GenerativeEncoder:
             return y
         if known is None:
             raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
-        return y * _mask(known, y.shape)
+        return y * full_mask(known, y.shape)
 
 
 def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[str, Any]:
@@ -260,6 +273,15 @@ def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[st
     if own.encoder is None or own.decoder is not None:
         found["decoder"] = choose(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
     return found
+
+
+def _defaults(preset: presets.Preset, task: str, own: parts.Own) -> dict[str, Any]:
+    """What the preset prefers to the library's options: its starter's gamma, unless its encoder's place is taken."""
+    found = dict(preset.info.get("solve", {}))
+    if own.encoder is not None:
+        return {name: value for name, value in found.items() if name != "decoder_weight"}
+    starter = preset.info.get("starters", {}).get(task, {})
+    return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
 
 
 def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:
@@ -296,7 +318,7 @@ def consistent(task: Task, image, y, known=None) -> np.ndarray:
     return image
 
 
-def _mask(known, shape) -> np.ndarray:
+def full_mask(known, shape) -> np.ndarray:
     """`known` as float32 `[n, h, w, 1]` for a batch of that shape. Raises ValueError for another size or values."""
     mask = Mask(known).known
     if mask.shape[-3:-1] != shape[1:3] or (mask.ndim == 4 and len(mask) != shape[0]):

@@ -84,7 +84,7 @@ def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict
 def pixels_only(options: SolveOptions) -> SolveOptions:
     """The options of invertGAN and CSGM beside those of GE: a starter needs a code, so that they get what GE would have
     without one, screened starts and no fewer steps."""
-    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "consistent": False}
+    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False}
     if options.start == "starter":
         unaided = UNAIDED["fast"]
         changes |= {"start": "random", "starts": unaided.starts, "steps": max(options.steps, unaided.steps)}

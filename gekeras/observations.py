@@ -67,7 +67,8 @@ class Observation:
         shown: what was observed, `[r, h', w', c]`, for people to look at.
         truth: `[r, H, W, c]`, or None where it is not known.
         join: restored pieces `[k, H, W, c]` -> pictures `[r, ...]`.
-        place: pictures `[r, ...]` -> the picture to write.
+        place: pictures `[r, H, W, c]` -> the picture to write; with a number as its second argument, that is around them
+            instead of the photograph they came from.
         note: what was done to the file, for the user.
     """
 
@@ -77,7 +78,7 @@ class Observation:
     shown: np.ndarray
     truth: np.ndarray | None
     join: Callable[[np.ndarray], np.ndarray]
-    place: Callable[[np.ndarray], np.ndarray]
+    place: Callable[..., np.ndarray]
     note: str = ""
 
 
@@ -157,8 +158,12 @@ def _faces(path, picture, known, truth, reference, request: Request) -> Observat
     y, hole = _measure(crops, np.stack(masks) if masks else None, request)
     grow = 1 if request.simulate else request.task.factor
 
-    def place(restored):
-        photo = picture if grow == 1 else enlarge(picture[None], grow)[0]
+    def place(restored, around=None):
+        height, width, _ = picture.shape
+        if around is not None:
+            photo = np.full((grow * height, grow * width, restored.shape[-1]), around, np.float32)
+        else:
+            photo = picture if grow == 1 else enlarge(picture[None], grow)[0]
         for patch, box in zip(restored, boxes):
             photo = faces.paste(photo, patch, faces.Box(*(grow * number for number in box)))
         return photo
@@ -224,5 +229,5 @@ def _same(pieces: np.ndarray) -> np.ndarray:
     return pieces
 
 
-def _first(pictures: np.ndarray) -> np.ndarray:
+def _first(pictures: np.ndarray, around=None) -> np.ndarray:  # nothing is around it
     return pictures[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ from .solve import Solution
 
 
 @dataclass(frozen=True)
+class Uncertainty:
+    """What several solves of one input disagree about, as grey pictures in [-1, 1], and in numbers for its record."""
+
+    pictures: np.ndarray  # [r, H, W, 1]
+    image: np.ndarray  # [H', W', 1]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Restored:
     """One input restored: r pictures to score, the picture to write, and numbers over its pieces."""
 
@@ -33,6 +42,7 @@ class Restored:
     loss: float
     steps: int
     seconds: float
+    uncertainty: Uncertainty | None = None
 
 
 def batch_of(
@@ -53,15 +63,29 @@ def solve(
     progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
     watch: Callable[[int, np.ndarray], None] | None = None,
 ) -> list[Restored]:
-    """Solve the pieces of all inputs together, `batch.size` at a time, and put each input's together again.
+    """Solve the pieces of all inputs together and put each input's together again. Args: as `batches`."""
+    return gather(items, batches(model, *stack(items), options, batch.size, progress=progress, watch=watch))
+
+
+def batches(
+    model: GenerativeEncoder,
+    y: np.ndarray,
+    known: np.ndarray | None,
+    options: SolveOptions,
+    batch: int = memory.MOST,
+    *,
+    initial: np.ndarray | None = None,
+    progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
+    watch: Callable[[int, np.ndarray], None] | None = None,
+) -> Solution:
+    """Solve any number of measurements, `batch` at a time; the solution has no history.
 
     Args:
-        batch: as `batch_of` says.
+        y, known, initial: as `GenerativeEncoder.solve`, the mask `[n, h, w, 1]`.
         progress: called with (steps done, steps in all, mean objective).
         watch: called with (steps done, latents `[k, d]`) of the first batch, before the first step and on the way.
     """
-    y, known = stack(items)
-    chunk, rounds, found = max(1, options.steps // 50), memory.parts(len(y), batch.size), []
+    chunk, rounds, found = max(1, options.steps // 50), memory.parts(len(y), batch), []
     for i, part in enumerate(rounds):
 
         def callback(step, loss, latent, i=i):
@@ -69,9 +93,9 @@ def solve(
             if watch and i == 0:
                 watch(step, latent)
 
-        mask = None if known is None else known[part]
-        found.append(model.solve(y[part], options, known=mask, callback=callback, chunk=chunk))
-    return gather(items, merge(found))
+        mask, start = (None if array is None else array[part] for array in (known, initial))
+        found.append(model.solve(y[part], options, known=mask, initial=start, callback=callback, chunk=chunk))
+    return merge(found)
 
 
 def preview(model: GenerativeEncoder, items: list[Observation], batch: memory.Batch) -> list[Restored]:
@@ -96,12 +120,16 @@ def merge(parts: list[Solution]) -> Solution:
     return Solution(*arrays, np.zeros((0, len(arrays[0]))), sum(part.seconds for part in parts))
 
 
+def parts_of(items: list[Observation]) -> Iterator[tuple[Observation, slice]]:
+    """Each input with the place of its pieces among those of all."""
+    ends = np.cumsum([len(item.measurements) for item in items])
+    return ((item, slice(end - len(item.measurements), end)) for item, end in zip(items, ends))
+
+
 def gather(items: list[Observation], solution: Solution) -> list[Restored]:
     """Each input's pieces from the batch, joined and placed."""
-    ends = np.cumsum([len(item.measurements) for item in items])
     found = []
-    for item, end in zip(items, ends):
-        part = slice(end - len(item.measurements), end)
+    for item, part in parts_of(items):
         pictures = item.join(np.clip(solution.image[part], -1, 1))
         loss, steps = float(solution.loss[part].mean()), int(solution.steps[part].max())
         found.append(Restored(pictures, item.place(pictures), loss, steps, solution.seconds))
@@ -130,6 +158,19 @@ def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
     for path in paths:
         _check_place(path, inputs)
     return paths
+
+
+def uncertainty_paths(paths: list[Path]) -> list[Path]:
+    """Where the deviation of each result goes: `NAME.uncertainty.png` for `NAME.restored.png` or for `NAME.jpg`.
+
+    Raises:
+        ValueError: an unwritable place.
+    """
+    found = [path.with_name(f"{path.stem.removesuffix('.restored')}.uncertainty.png") for path in paths]
+    for path in found:
+        if path.parent.is_dir():  # a folder that is not there yet has been checked with the results
+            images.check_writable(path)
+    return found
 
 
 def _check_place(path: Path, inputs: list[Path]) -> None:
@@ -184,7 +225,7 @@ def records(
 ) -> list[dict[str, Any]]:
     """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used.
 
-    `seconds` are those of the whole job, of `job` pieces, `batch` at a time.
+    `seconds` are those of the whole job, of `job` solves, `batch` at a time.
     """
     import tensorflow as tf
 
@@ -195,7 +236,8 @@ def records(
         "python": platform.python_version(),
     }
     own = {"parts": model.own.record()} if model.own.parts() else {}
-    job = sum(len(item.measurements) for item in items)
+    samples = found[0].uncertainty.record["samples"] if found[0].uncertainty else 1
+    job = samples * sum(len(item.measurements) for item in items)
     return [
         {
             "input": str(item.path),
@@ -216,6 +258,7 @@ def records(
             "job": job,
             "batch": min(job, batch.size),
             "memory": batch.record(),
+            **({"uncertainty": restored.uncertainty.record} if restored.uncertainty else {}),
             **scores(item, restored.pictures, model.task),
         }
         for item, restored in zip(items, found)
@@ -223,20 +266,24 @@ def records(
 
 
 def write(paths: list[Path], found: list[Restored], notes: list[dict[str, Any]]) -> None:
-    """Each picture, then its record under the same stem; whole files or none."""
-    for path, restored, record in zip(paths, found, notes):
+    """Each picture, its deviation if there is one, then its record under the picture's stem; whole files or none."""
+    for path, deviation, restored, record in zip(paths, uncertainty_paths(paths), found, notes):
         path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
         images.write(path, restored.image)
+        if restored.uncertainty:
+            images.write(deviation, restored.uncertainty.image)
         images.write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
 
 
 def write_panel(
     path: Path, items: list[Observation], task: Task, found: list[Restored], notes: list[dict[str, Any]]
 ) -> None:
-    """One row a picture: observation, bicubic (where the task enlarges), result, truth when known."""
+    """One row a picture: observation, bicubic (where the task enlarges), result, deviation if there is one, truth when
+    known."""
     known = all(item.truth is not None for item in items)
     name = "generative encoder" if notes[0]["method"] == "GE" else "decoder alone"
-    titles = ["observation", *(["bicubic"] if task.factor > 1 else []), name, *(["truth"] if known else [])]
+    several = ["deviation"] if found[0].uncertainty else []
+    titles = ["observation", *(["bicubic"] if task.factor > 1 else []), name, *several, *(["truth"] if known else [])]
     rows, captions = [], []
     for item, restored, record in zip(items, found, notes):
         plain = without_model(item, task)
@@ -247,6 +294,8 @@ def write_panel(
             row = [(shown, seen), (picture, caption(record.get("metrics")))]
             if task.factor > 1:
                 row.insert(1, (plain[1][r], caption(record.get("bicubic"))))
+            if restored.uncertainty:
+                row.append((restored.uncertainty.pictures[r], f"white: {record['uncertainty']['white']} or more"))
             if known:
                 row.append((item.truth[r], None))
             rows.append([image for image, _ in row])
@@ -262,6 +311,8 @@ def summary(path: Path, record: dict[str, Any]) -> str:
     """`out.png: loss 1.23 after 100 steps, 8.1 s, MSE 0.0461, PSNR 19.4 dB, SSIM 0.62 (bicubic: 0.0333, 20.8 dB, 0.65)`."""
     how = f"loss {record['loss']:.3f} after {record['steps']} steps" if record["method"] == "GE" else "decoder alone"
     text = f"{path}: {how}, {record['seconds']:.1f} s"
+    if found := record.get("uncertainty"):
+        text += f", confidence {found['confidence']:.2f} from {found['samples']} samples"
     for name, form in (
         ("metrics", ", MSE {mse:.4f}, PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"),
         ("bicubic", " (bicubic: {mse:.4f}, {psnr:.2f} dB, {ssim:.3f})"),

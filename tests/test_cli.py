@@ -842,7 +842,11 @@ def material(tmp_path, monkeypatch, portrait, small, module):
         ("denoise", "portrait.png --forward Downsample", "forward map Downsample turns [1, 16, 16, 3] into [1, 4, 4, 3]"),
         ("denoise", "portrait.png --consistent", "denoise has no noise-free partial measurement"),
         ("reconstruct", "portrait.png --consistent", "reconstruct has no noise-free partial measurement"),
-        ("superres", "small.png --code-weight 0 --pixel-weight 0", "code_weight and pixel_weight must not both be 0"),
+        (
+            "superres",
+            "small.png --code-weight 0 --pixel-weight 0",
+            "code_weight, pixel_weight and decoder_weight must not all be 0",
+        ),
         ("deblur", "portrait.png --reference small.png", "small.png: a reference needs at least 16x16"),
         ("deblur", "wide.png --tile --reference portrait.png", "portrait.png: a reference for tiles must be 40x16"),
         ("deblur", "portrait.png --reference missing.png", "missing.png: no such file"),

@@ -34,7 +34,10 @@ def test_json_round_trip(options):
         ({"weight": -0.1}, "weight .* 0 or more; received -0.1"),
         ({"code_weight": -1.0}, r"code_weight \(alpha\) must be 0 or more; received -1.0"),
         ({"pixel_weight": float("nan")}, r"pixel_weight \(beta\) must be 0 or more; received nan"),
-        ({"code_weight": 0.0}, r"code_weight and pixel_weight must not both be 0; received \(0.0, 0.0\)"),
+        (
+            {"code_weight": 0.0},
+            r"code_weight, pixel_weight and decoder_weight must not all be 0; received \(0.0, 0.0, 0.0\)",
+        ),
         ({"starts": 0}, "starts must be 1 or more; received 0"),
         ({"tolerance": -1}, "tolerance must be 0 or more"),
         ({"patience": 0}, "patience must be 1 or more"),

@@ -144,6 +144,34 @@ def test_options_are_the_fidelity_s_then_the_preset_s_then_the_caller_s(tiny, tm
     assert model.options("paper", weight=0.5) == SolveOptions(weight=0.5)
 
 
+def test_the_decoder_s_weight_is_the_preset_s_where_there_is_a_decoder(tiny, tmp_path):
+    copy = shutil.copytree(tiny.folder, tmp_path / "tiny")
+    record = json.loads((copy / "preset.json").read_text())
+    (copy / "preset.json").write_text(json.dumps({**record, "solve": {"decoder_weight": 0.5}}))
+    loaded = presets.load(str(copy))
+    model = GenerativeEncoder.from_preset(loaded, "superres")
+    assert model.options().decoder_weight == 0.5 and model.options("paper").decoder_weight == 0
+    assert model.options(code_weight=0.0, pixel_weight=1.0).decoder_weight == 0  # CSGM's
+    own = Own(encoder=model.encoder)
+    without = GenerativeEncoder.from_preset(loaded, "superres", own=own)
+    assert without.options().decoder_weight == 0
+    with pytest.raises(ValueError, match=r"no decoder: decoder_weight \(gamma\) must be 0"):
+        without.check(without.options(decoder_weight=0.1))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_decoded_picture_is_compared_with(tiny, small, alone):
+    """The objective that is reported, by hand from its parts; from the code alone, too."""
+    model = GenerativeEncoder.from_preset(tiny, "superres")
+    options = dataclasses.replace(FEW, decoder_weight=0.5, code_weight=0.0 if alone else 1.0, weight=0.0)
+    found = model.solve(small, options)
+    code = model.encode(small)
+    decoded = 0.5 * np.square(found.image - model.decode(code)).sum(axis=(1, 2, 3))
+    coded = np.square(np.asarray(model.encoder(model.task.forward(found.image))) - code).sum(axis=1)
+    np.testing.assert_allclose(found.loss, decoded + (0 if alone else coded), rtol=1e-3)
+    np.testing.assert_allclose(model.solve_code(code, options).latent, found.latent, atol=1e-5)
+
+
 def test_any_callables_will_do(rng):
     """A generator and an encoder that are plain functions, against the solver itself."""
     mix = tf.constant(rng.normal(size=(5, 8 * 8)).astype(np.float32))

@@ -145,22 +145,49 @@ def test_both_terms_together_give_the_least_squares_solution_of_both():
         np.testing.assert_allclose(solution.latent[i], expected, atol=5e-3)
 
 
+def test_the_decoded_term_alone_gives_the_least_squares_solution():
+    """alpha = beta = 0, gamma = 2: 2 ||z A - DC(m)||^2 + lambda ||z||^2, whatever the mask."""
+    wanted = np.random.default_rng(3).normal(size=(3, SIDE, SIDE, 1)).astype(np.float32)
+    linear = Solver(linear_generator, refuse, prior="l2", optimizer="lbfgs")
+    options = dataclasses.replace(OPTIONS, steps=60, code_weight=0.0, decoder_weight=2.0, optimizer="lbfgs")
+    found = linear.solve(Target(known=tf.constant(masks(3)), decoded=wanted), LATENT, options).latent
+    normal = 2 * MIX @ MIX.T + 0.01 * np.eye(LATENT)
+    np.testing.assert_allclose(found, np.linalg.solve(normal, 2 * MIX @ flat(wanted).numpy().T).T, atol=1e-3)
+
+
+def test_screening_weighs_the_decoded_picture(solver):
+    """With gamma large, the candidate whose picture is nearest wins, whatever its code."""
+    drawn = starts.draw(1, 40, LATENT)
+    images = curved_generator(drawn)
+    wanted = truths(5)
+    target = Target(tf.constant(codes(5)), decoded=tf.constant(wanted))
+    best = starts.nearest(solver.compare, images, target, (1.0, 0.0, 1e4))
+    np.testing.assert_array_equal(
+        best, np.square(flat(images).numpy()[None] - flat(wanted).numpy()[:, None]).sum(2).argmin(1)
+    )
+
+
 def test_a_code_may_be_a_target_or_not(solver):
     one, other = solve(solver, codes(2)), solve(solver, Target(codes(2)))
     for a, b in zip(one[:5], other[:5]):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="nothing to match: the target has neither a code nor a measurement"):
+    with pytest.raises(
+        ValueError, match="nothing to match: the target has neither a code nor a measurement nor a decoded picture"
+    ):
         solve(solver, Target(known=masks(2)))
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("sides", ["code", "measurement", "code and measurement", "code, measurement and known"])
+@pytest.mark.parametrize(
+    "sides", ["code", "measurement", "code and measurement", "code, measurement and known", "code, decoded, known"]
+)
 def test_gradient_by_finite_differences(prior, sides):
     objective = make_objective(curved_generator, encoder, REDUCE, PRIORS[prior], Downsample(2))
     latent = tf.constant(RNG.normal(size=(3, LATENT)))
     parts = {"code": RNG.normal(size=(3, 5)), "measurement": RNG.normal(size=(3, 2, 2, 1)), "known": masks(3)}
+    parts["decoded"] = RNG.normal(size=(3, SIDE, SIDE, 1))
     target = Target(**{name: tf.constant(part, tf.float64) for name, part in parts.items() if name in sides})
-    factors = weights(0.7, 1.3, 0.3, tf.float64)
+    factors = weights(0.7, 1.3, 0.3, tf.float64)._replace(decoded=tf.constant(0.9, tf.float64))
     with tf.GradientTape() as tape:
         tape.watch(latent)
         loss = objective(latent, target, factors)

@@ -78,6 +78,45 @@ def test_the_curvature_is_that_of_a_linear_map(rng):
     np.testing.assert_allclose(found, mix @ mix.T, atol=0.08 * np.abs(mix @ mix.T).max())
 
 
+def test_the_curvature_of_both_terms(rng):
+    """||z A - m||^2 + gamma ||z B - x||^2: H = A A^T + gamma B B^T."""
+    one, other = (rng.normal(size=(5, 12)).astype(np.float32) for _ in range(2))
+
+    def generate(z):
+        return tf.reshape(tf.matmul(z, other), (-1, 2, 2, 3))
+
+    def encode(x):
+        return tf.matmul(tf.reshape(x, (-1, 12)), tf.constant(np.linalg.pinv(other) @ one))
+
+    problem = starter.Problem(generate, encode, make_task("reconstruct", 2), 5, "normal", 2, 3)
+    found, wanted = problem.curvature(8192, 3, 0.5), one @ one.T + 0.5 * other @ other.T
+    np.testing.assert_allclose(found, wanted, atol=0.08 * np.abs(wanted).max())
+
+
+def test_the_distance_by_hand(rng):
+    """||E(G(z)) - m||^2 + gamma ||G(z) - DC(m)||^2 with E and DC known."""
+    z, code = rng.normal(size=(3, 12)).astype(np.float32), rng.normal(size=(3, 12)).astype(np.float32)
+
+    def picture(x):
+        return tf.reshape(x, (-1, 2, 2, 3))
+
+    def encode(x):
+        return 2 * tf.reshape(x, (-1, 12))
+
+    shape = (make_task("reconstruct", 2), 12, "normal", 2, 3)
+    problem = starter.Problem(picture, encode, *shape, lambda m: picture(3 * m))
+    wanted = np.square(2 * z - code).sum(1) + 0.5 * np.square(z - 3 * code).sum(1)
+    np.testing.assert_allclose(problem.distance(tf.constant(z), tf.constant(code), 0.5), wanted, rtol=1e-5)
+    np.testing.assert_allclose(
+        problem.distance(tf.constant(z), tf.constant(code), 0.0), np.square(2 * z - code).sum(1), rtol=1e-5
+    )
+
+
+def test_a_decoder_s_weight_needs_a_decoder(tmp_path, problem):
+    with pytest.raises(ValueError, match=r"no decoder here: decoder_weight \(gamma\) must be 0"):
+        starter.train(dataclasses.replace(OPTIONS, decoder_weight=0.1), problem, tmp_path / "none", quiet=True)
+
+
 @pytest.mark.parametrize("latent", ["normal", "uniform"])
 def test_its_latents_are_where_the_generator_was_trained(rng, latent):
     network = Starter(7, 9, 8, 2, latent)

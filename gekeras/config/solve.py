@@ -33,6 +33,7 @@ class SolveOptions:
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
         code_weight: alpha, the weight of ||E(S(G(z))) - m||^2; 0 leaves E out.
         pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
+        decoder_weight: gamma, the weight of ||G(z) - DC(m)||^2, DC(m) being the autoencoder's own picture; 0 in the paper.
         consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
     """
 
@@ -49,6 +50,7 @@ class SolveOptions:
     seed: int = 0
     code_weight: float = 1.0
     pixel_weight: float = 0.0
+    decoder_weight: float = 0.0
     consistent: bool = False
 
     def __post_init__(self):
@@ -57,8 +59,9 @@ class SolveOptions:
         require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
         require(self.code_weight >= 0, "code_weight (alpha) must be 0 or more", self.code_weight)
         require(self.pixel_weight >= 0, "pixel_weight (beta) must be 0 or more", self.pixel_weight)
-        both = (self.code_weight, self.pixel_weight)
-        require(any(both), "code_weight and pixel_weight must not both be 0", both)
+        require(self.decoder_weight >= 0, "decoder_weight (gamma) must be 0 or more", self.decoder_weight)
+        every = (self.code_weight, self.pixel_weight, self.decoder_weight)
+        require(any(every), "code_weight, pixel_weight and decoder_weight must not all be 0", every)
         require(self.starts >= 1, "starts must be 1 or more", self.starts)
         require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
         require(self.patience >= 1, "patience must be 1 or more", self.patience)

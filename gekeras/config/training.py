@@ -252,6 +252,7 @@ class StarterOptions:
         probes: random directions of the code space whose gradients make the averaged curvature.
         images: codes shown after the fit, half of them of real pictures where there are any.
         batch_size: codes a step; even where there are real pictures.
+        decoder_weight: gamma of the objective that the starter is trained for, see `SolveOptions`.
         learning_rate, final_learning_rate: Adam's rate falls from one to the other along a half cosine.
         mirror, mixed_precision, seed: as in `GANOptions`.
     """
@@ -263,6 +264,7 @@ class StarterOptions:
     probes: int = 1_024
     images: int = 100_000
     batch_size: int = 32
+    decoder_weight: float = 0.0
     learning_rate: float = 0.001
     final_learning_rate: float = 0.00001
     mirror: bool = True
@@ -274,5 +276,6 @@ class StarterOptions:
             require(getattr(self, name) >= 1, f"{name} must be 1 or more", getattr(self, name))
         for name in ("blocks", "fit_steps"):
             require(getattr(self, name) >= 0, f"{name} must be 0 or more", getattr(self, name))
+        require(self.decoder_weight >= 0, "decoder_weight (gamma) must be 0 or more", self.decoder_weight)
         rates = (self.final_learning_rate, self.learning_rate)
         require(0 < rates[0] <= rates[1], "final_learning_rate must be above 0 and at most learning_rate", rates)

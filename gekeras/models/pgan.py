@@ -107,7 +107,8 @@ def _conv(x, filters, name, resample=None):
 
 
 def _activate(x, name):
-    return PixelNorm(name=f"{name}_norm")(LeakyReLU(name=f"{name}_lrelu")(x))
+    """Both in float32, with no rounding between them."""
+    return PixelNorm(autocast=False, name=f"{name}_norm")(LeakyReLU(dtype="float32", name=f"{name}_lrelu")(x))
 
 
 @keras.utils.register_keras_serializable(package="gekeras")

@@ -105,24 +105,35 @@ class Solver:
         self.finish = tf.function(self._finish, reduce_retracing=True)
 
     def solve(
-        self, target, latent_size: int, options: SolveOptions, *, callback: Callback | None = None, chunk: int = 0
+        self,
+        target,
+        latent_size: int,
+        options: SolveOptions,
+        *,
+        initial=None,
+        callback: Callback | None = None,
+        chunk: int = 0,
     ) -> Solution:
-        """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + lambda penalty(z), for each image by itself.
+        """z* = argmin alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + gamma ||G(z) - DC(m)||^2 + lambda penalty(z).
+
+        Each image by itself.
 
         Args:
-            target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y and mask.
+            target: m = E(x_dagger) `[n, k]`, or a `Target` with m, y, mask and DC(m).
             latent_size: d.
+            initial: latents `[n, d]` to start from, in place of the start that the options name.
             callback: called with (steps done, best objective `[n]`, its latent `[n, d]`) before the first step, after every
                 `chunk` steps, and at the end.
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
 
         Raises:
-            ValueError: a target with neither code nor measurement, or a start that there is no starter for.
+            ValueError: a target with nothing to match, a start that there is no starter for, or initial latents of another
+                shape.
         """
         begin = time.perf_counter()
         target = _tensors(target if isinstance(target, Target) else Target(target))
         parameters = _parameters(options)
-        state = self._initial(self._start(target, latent_size, options))
+        state = self._initial(self._start(target, latent_size, options, initial))
         n = state.latent.shape[0]
         crowd = compaction.Crowd(state, target, np.arange(n), np.full(n, np.inf, np.float32))
         leave = options.patience if options.tolerance and n > 1 and self.compiled(target, latent_size) else None
@@ -164,7 +175,9 @@ class Solver:
         except (TypeError, ValueError):  # as `tf.reshape(x, (x.shape[0], -1))` raises them
             return None
 
-    def _start(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor:
+    def _start(self, target: Target, latent_size: int, options: SolveOptions, initial=None) -> tf.Tensor:
+        if initial is not None:
+            return self.prior.project(_given(initial, (_count(target), latent_size)))
         if options.start == "starter":
             return self.prior.project(self._predicted(target, options))
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
@@ -173,7 +186,7 @@ class Solver:
         key = (options.seed, options.starts, latent_size)
         if key not in self.drawn:  # the batches of one large job share their candidates' pictures
             self.drawn = {key: starts.pictures(self.generate, candidates, self.screened)}
-        weights = options.code_weight, options.pixel_weight
+        weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
         best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened)
         return tf.gather(candidates, best)
 
@@ -240,9 +253,16 @@ class Solver:
 
 
 def _tensors(target: Target) -> Target:
-    if target.code is None and target.measurement is None:
-        raise ValueError("nothing to match: the target has neither a code nor a measurement")
+    if target.code is None and target.measurement is None and target.decoded is None:
+        raise ValueError("nothing to match: the target has neither a code nor a measurement nor a decoded picture")
     return Target(*(None if part is None else tf.convert_to_tensor(part, tf.float32) for part in target))
+
+
+def _given(initial, shape: tuple[int, int]) -> tf.Tensor:
+    latent = tf.convert_to_tensor(initial, tf.float32)
+    if latent.shape != shape:
+        raise ValueError(f"initial latents must be {list(shape)}; received {list(latent.shape)}")
+    return latent
 
 
 def _count(target: Target) -> int:
@@ -263,10 +283,11 @@ def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
 
 
 def _parameters(options: SolveOptions) -> Parameters:
+    weights = (options.code_weight, options.pixel_weight, options.weight, options.decoder_weight)
     return Parameters(
         tf.constant(options.steps),
         tf.constant(options.learning_rate, tf.float32),
-        Weights(*(tf.constant(w, tf.float32) for w in (options.code_weight, options.pixel_weight, options.weight))),
+        Weights(*(tf.constant(w, tf.float32) for w in weights)),
         tf.constant(options.tolerance, tf.float32),
         tf.constant(options.patience),
     )

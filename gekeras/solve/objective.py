@@ -1,4 +1,8 @@
-"""The objective of equation (3), per image, with the pixel term whose extreme is equation (4), invertGAN's."""
+"""The objective of equation (3), per image, with two terms the paper does not have.
+
+The pixel term compares with the measurement; its extreme is equation (4), invertGAN's. The decoded term compares G(z) with
+DC(m), the autoencoder's own picture: what m says, weighed by how much it shows instead of by the code's own scales.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,14 @@ class Target(NamedTuple):
     Attributes:
         code: m = E(x_dagger), `[n, k]`.
         measurement: y, `[n, ...]`, what A G(z) is compared with.
-        known: mask `[n, h, w, 1]`, 1 where the picture is known: both terms see known * G(z).
+        known: mask `[n, h, w, 1]`, 1 where the picture is known: these two terms see known * G(z).
+        decoded: DC(m) `[n, h, w, c]`, what all of G(z) is compared with.
     """
 
     code: tf.Tensor | None = None
     measurement: tf.Tensor | None = None
     known: tf.Tensor | None = None
+    decoded: tf.Tensor | None = None
 
 
 class Weights(NamedTuple):
@@ -32,6 +38,7 @@ class Weights(NamedTuple):
     code: tf.Tensor  # alpha, 1 in the paper
     pixel: tf.Tensor  # beta, 0 in the paper
     prior: tf.Tensor  # lambda
+    decoded: tf.Tensor | float = 0.0  # gamma, 0 in the paper
 
 
 def identity(x: tf.Tensor) -> tf.Tensor:
@@ -51,9 +58,9 @@ def masked(image: tf.Tensor, known: tf.Tensor | None) -> tf.Tensor:
 def make_objective(
     generator: Map, encoder: Map, forward: Map, prior: Prior, measure: Map = identity
 ) -> Callable[..., tf.Tensor]:
-    """f(z) = alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + lambda penalty(z).
+    """f(z) = alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2 + gamma ||G(z) - DC(m)||^2 + lambda penalty(z).
 
-    Equation (3) is alpha = 1, beta = 0; compressed sensing with generative models (Bora et al. 2017) is alpha = 0,
+    Equation (3) is alpha = 1, beta = gamma = 0; compressed sensing with generative models (Bora et al. 2017) is alpha = 0,
     beta = 1, and with A the identity and y = x_dagger that is equation (4), invertGAN.
 
     Args:
@@ -69,12 +76,15 @@ def make_objective(
     """
 
     def objective(latent: tf.Tensor, target: Target, weights: Weights) -> tf.Tensor:
-        image = masked(generator(latent), target.known)
+        whole = generator(latent)
+        image = masked(whole, target.known)
         loss = weights.prior * prior.penalty(latent)
         if target.code is not None:
             loss += weights.code * squared_distance(encoder(forward(image)), target.code)
         if target.measurement is not None:
             loss += weights.pixel * squared_distance(measure(image), target.measurement)
+        if target.decoded is not None:
+            loss += weights.decoded * squared_distance(whole, target.decoded)
         return loss
 
     return objective

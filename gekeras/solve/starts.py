@@ -26,9 +26,13 @@ def pictures(generate: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, 
 
 
 def nearest(
-    compare: Compare, images: tf.Tensor, target: Target, weights: tuple[float, float] = (1.0, 0.0), chunk: int = CHUNK
+    compare: Compare,
+    images: tf.Tensor,
+    target: Target,
+    weights: tuple[float, float, float] = (1.0, 0.0, 0.0),
+    chunk: int = CHUNK,
 ) -> tf.Tensor:
-    """For each image the candidate with the lowest alpha ||E(S(G(z))) - m||^2 + beta ||A G(z) - y||^2.
+    """For each image the candidate with the lowest objective, without its prior.
 
     Section 5.4 proposes a comparison with the clean picture, which is not known here. The candidates are shared, so n images
     cost one pass of G a candidate, not n; only E and A are repeated where each image has a mask of its own.
@@ -37,7 +41,7 @@ def nearest(
         compare: image -> E(S(x)) `[k, ...]`, and image -> A x `[k, ...]`; that of a target's missing side is not called.
         images: of the candidates, `[count, h, w, c]`.
         target: of n images.
-        weights: alpha, beta.
+        weights: alpha, beta, gamma.
         chunk: candidates at once.
 
     Returns:
@@ -56,6 +60,8 @@ def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chu
     """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
     parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
+    if target.decoded is not None:
+        total += weights[2] * _pairwise(_flat(target.decoded), _flat(images))
     for wanted, weight, function in zip((target.code, target.measurement), weights, compare):
         if wanted is not None:
             total += weight * _pairwise(_flat(wanted), _flat(tf.concat([function(part) for part in parts], axis=0)))

@@ -1,4 +1,5 @@
-"""Training of a task's starter: R with ||E(S(G(R(m)))) - m||^2 small, for the codes m that a solve will meet.
+"""Training of a task's starter: R with ||E(S(G(R(m)))) - m||^2 + gamma ||G(R(m)) - DC(m)||^2 small, for the codes m that a
+solve will meet.
 
 Codes of generated pictures cost nothing but G and E, m = E(S(G(z))); where there are real pictures, half of the codes are
 theirs, E(x_dagger). First R is fitted to pairs (z, m) in the metric of the averaged curvature, which costs seconds; then it
@@ -54,19 +55,44 @@ class Networks:
 
 
 class Problem:
-    """What a starter is trained for: E(S(G(.))) with the mask of the task, and the codes of real pictures."""
+    """What a starter is trained for: the objective with the mask of the task, and the codes of real pictures.
 
-    def __init__(self, generator: Map, encoder: Map, task: Task, latent_size: int, latent: str, side: int, channels: int):
-        self.encoder, self.task, self.latent_size, self.latent = encoder, task, latent_size, latent
+    Args:
+        decoder: DC, needed for a `decoder_weight` (gamma) above 0.
+    """
+
+    def __init__(
+        self,
+        generator: Map,
+        encoder: Map,
+        task: Task,
+        latent_size: int,
+        latent: str,
+        side: int,
+        channels: int,
+        decoder: Map | None = None,
+    ):
+        self.encoder, self.decoder, self.task = encoder, decoder, task
+        self.latent_size, self.latent = latent_size, latent
         # A hole at random does not move the code much; the middle one stands for all.
         known = task.sample(tf.zeros((1, side, side, channels)), tf.constant([0, 0]))[1] if task.masked else None
 
-        def code_of(z):
+        def parts_of(z):
+            """E(S(G(z))) and G(z)."""
             image = tf.cast(generator(z), tf.float32)
-            return tf.cast(encoder(task.forward(image if known is None else image * known)), tf.float32)
+            return tf.cast(encoder(task.forward(image if known is None else image * known)), tf.float32), image
 
-        self.code_of = code_of
-        self.compiled = tf.function(code_of, reduce_retracing=True)
+        self.parts_of = parts_of
+        self.compiled = tf.function(lambda z: parts_of(z)[0], reduce_retracing=True)
+        self.objective = tf.function(self.distance, reduce_retracing=True)
+
+    def distance(self, z: tf.Tensor, code: tf.Tensor, weight: float) -> tf.Tensor:
+        """||E(S(G(z))) - m||^2 + gamma ||G(z) - DC(m)||^2 of each pair: `[n, d]`, `[n, k]` -> `[n]`."""
+        found, image = self.parts_of(z)
+        total = tf.reduce_sum(tf.square(found - code), axis=1)
+        if weight:
+            total += weight * tf.reduce_sum(tf.square(image - tf.cast(self.decoder(code), tf.float32)), axis=(1, 2, 3))
+        return total
 
     def draw(self, count: int, seed: tuple[int, int]) -> tf.Tensor:
         """`[count, d]` draws from G's own distribution."""
@@ -86,21 +112,25 @@ class Problem:
             found.append(encode(self.task.sample(tf.constant(x), tf.constant([seed, i]))[0]).numpy())
         return np.concatenate(found)
 
-    def curvature(self, probes: int, seed: int) -> np.ndarray:
-        """H = E[J^T J] `[d, d]`, J the Jacobian of the code at z, from gradients of random directions u: E[u u^T] = I."""
+    def curvature(self, probes: int, seed: int, weight: float = 0.0) -> np.ndarray:
+        """H = E[J^T J] `[d, d]`, J the Jacobian of (E(S(G(z))), sqrt(gamma) G(z)), from gradients of random directions u:
+        E[u u^T] = I."""
 
         @tf.function(reduce_retracing=True)
-        def pull_back(z, u):
+        def pull_back(z, u, seed):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(z)
-                code = self.code_of(z)
-            return tape.gradient(code, z, output_gradients=u)
+                code, image = self.parts_of(z)
+            if not weight:
+                return tape.gradient(code, z, output_gradients=u)
+            v = weight**0.5 * tf.random.stateless_normal(tf.shape(image), seed)
+            return tape.gradient([code, image], z, output_gradients=[u, v])
 
         total = np.zeros((self.latent_size, self.latent_size))
         for i in range(0, probes, CHUNK):
             z = self.draw(min(CHUNK, probes - i), (seed, i))
             u = tf.random.stateless_normal((len(z), self.compiled(z).shape[1]), seed=(seed + 1, i))
-            pulled = pull_back(z, u).numpy().astype(np.float64)
+            pulled = pull_back(z, u, tf.constant((seed + 2, i))).numpy().astype(np.float64)
             total += pulled.T @ pulled
         return total / probes
 
@@ -133,11 +163,14 @@ def train(
         validation: `data.Source` of held-out real pictures; 256 generated ones without it.
 
     Returns:
-        The median over the validation codes of ||E(S(G(R(m)))) - m||^2.
+        The median over the validation codes of the objective at R(m).
 
     Raises:
-        ValueError: the folder's checkpoint is of another task, generator or encoder, or another process trains there.
+        ValueError: a decoder_weight without a decoder, the folder's checkpoint is of another task, generator or encoder, or
+            another process trains there.
     """
+    if options.decoder_weight and problem.decoder is None:
+        raise ValueError("there is no decoder here: decoder_weight (gamma) must be 0")
     mark = problem.fingerprint()
     with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
         real = problem.codes_of(source, options.seed, options.mirror) if source is not None else None
@@ -160,7 +193,7 @@ def _prepare(nets: Networks, options: StarterOptions, problem: Problem, real: np
     """The fixed ends of the network, then the fit to pairs."""
     latent = problem.draw(options.pairs, (options.seed, 0))
     codes = problem.codes(latent)
-    curvature = problem.curvature(options.probes, options.seed + 2)
+    curvature = problem.curvature(options.probes, options.seed + 2, options.decoder_weight)
     nets.starter.get_layer("whiten").set_weights(whitening(codes if real is None else np.concatenate([codes, real])))
     nets.starter.get_layer("stretch").set_weights([stretching(curvature)])
     metric = curvature + 0.05 * np.trace(curvature) / len(curvature) * np.eye(len(curvature))
@@ -193,15 +226,14 @@ def _apply(nets: Networks, tape: tf.GradientTape, loss: tf.Tensor) -> None:
     nets.optimizer.apply_gradients(zip(gradients, weights))
 
 
-def make_step(nets: Networks, problem: Problem):
-    """Compiled `step(code, rate) -> mean of ||E(S(G(R(m)))) - m||^2`, with one Adam step of R."""
+def make_step(nets: Networks, problem: Problem, weight: float = 0.0):
+    """Compiled `step(code, rate) -> mean objective at R(m)`, with one Adam step of R; `weight` is gamma."""
 
     @tf.function
     def step(code, rate):
         nets.optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
-            found = problem.code_of(nets.starter(code, training=True))
-            loss = tf.reduce_mean(tf.reduce_sum(tf.square(found - code), axis=1))
+            loss = tf.reduce_mean(problem.distance(nets.starter(code, training=True), code, weight))
         _apply(nets, tape, loss)
         return loss
 
@@ -219,10 +251,10 @@ def _batch(options: StarterOptions, problem: Problem, real: np.ndarray | None, s
 
 
 def _loop(nets, options: StarterOptions, problem: Problem, real, held_out, seen: int, run: Run, record: dict) -> float:
-    step, errors = make_step(nets, problem), []
+    step, errors = make_step(nets, problem, options.decoder_weight), []
 
     def write():
-        errors.append(validate(nets.starter, problem, held_out))
+        errors.append(validate(nets.starter, problem, held_out, options.decoder_weight))
         checkpoints.save_rotating(run.folder, seen, nets.arrays(), record | dict(images=seen, error=errors[-1], **about))
         run.say(f"validation: median objective {errors[-1]:.3f} after {seen:,} codes")
 
@@ -238,10 +270,10 @@ def _loop(nets, options: StarterOptions, problem: Problem, real, held_out, seen:
     return errors[-1]
 
 
-def validate(starter: Starter, problem: Problem, held_out: np.ndarray) -> float:
-    """Median of ||E(S(G(R(m)))) - m||^2 over codes `[n, k]`."""
-    found = problem.codes(starter(held_out))
-    return float(np.median(np.square(found - held_out).sum(axis=1)))
+def validate(starter: Starter, problem: Problem, held_out: np.ndarray, weight: float = 0.0) -> float:
+    """Median of the objective at R(m) over codes `[n, k]`."""
+    chunks = [held_out[i : i + CHUNK] for i in range(0, len(held_out), CHUNK)]
+    return float(np.median(np.concatenate([problem.objective(starter(part), part, weight) for part in chunks])))
 
 
 def _restore(nets: Networks, found, asked: dict[str, Any], mark: list[float], folder: Path) -> int:
