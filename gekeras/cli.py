@@ -101,7 +101,12 @@ def main() -> None:
 @click.option(
     "--bits", type=click.Choice(["32", "16", "8"]), multiple=True, help="reconstruct: also from codes of so many bits."
 )
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Pictures degraded and restored together; by default 16, restored in smaller parts where the memory asks for it.",
+)
 @click.option("-o", "--output", type=FILE, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @volume_options
@@ -155,7 +160,8 @@ def evaluate(
             options,
             lines,
             names=names,
-            batch_size=batch,
+            batch_size=batch or 16,
+            at_once=batch,
             preset=None if own.generator else loaded,
             bits=tuple(map(int, bits)),
             about=about,

@@ -151,6 +151,9 @@ solve_options = options(
         help="Of the random starts: same seed, same result.",
     ),
 )
+batch_option = click.option(
+    "--batch", type=click.IntRange(min=1), metavar="N", help="Pictures at once; as many as the memory holds by default."
+)
 
 
 @contextlib.contextmanager

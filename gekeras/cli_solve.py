@@ -13,6 +13,7 @@ import click
 from . import presets
 from .cli_options import (
     FILE,
+    batch_option,
     forward_option,
     own_options,
     own_options_of,
@@ -52,6 +53,7 @@ class Outputs:
 @preset_options
 @own_options
 @solve_options
+@batch_option
 @click.option(
     "--simulate", is_flag=True, help="Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM."
 )
@@ -77,8 +79,8 @@ class Outputs:
 @click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors (and the record with --json).")
-def solve(inputs, task, preset, models, parameters, forward, reference, preview, samples, fidelity, **values):
-    """Restore pictures. Several are solved as one batch.
+def solve(inputs, task, preset, models, parameters, forward, reference, preview, samples, fidelity, batch, **values):
+    """Restore pictures. Several are solved together, as many at once as the memory holds.
 
     \b
     Examples:
@@ -107,6 +109,7 @@ def solve(inputs, task, preset, models, parameters, forward, reference, preview,
         preview=preview,
         samples=samples,
         fidelity=fidelity,
+        batch=batch,
         changes=values,
     )
 
@@ -125,6 +128,7 @@ def restore_files(
     preview: bool = False,
     samples: int | None = None,
     fidelity: str = "fast",
+    batch: int | None = None,
     changes: dict[str, Any],
 ) -> None:
     """Check everything, solve, then write everything.
@@ -132,6 +136,7 @@ def restore_files(
     Args:
         preset: where what `own` does not have comes from; None if it is complete.
         asked: fields of `observations.Request` beside task and sizes.
+        batch: pieces at once; None: what the memory holds.
         samples: solves of each input for its uncertainty; None: one, and nothing is said of it.
         changes: fields of `SolveOptions`; None leaves a field to the fidelity and the preset.
     """
@@ -161,12 +166,15 @@ def restore_files(
         if item.note and not outputs.quiet:
             click.echo(item.note, err=True)
     frames = []
+    batch = restore.batch_of(model, items, None if preview else options, batch)
+    if (samples or 1) * sum(len(item.measurements) for item in items) > batch.size and not outputs.quiet:
+        click.echo(f"{'decoding' if preview else 'solving'} {batch.note()}", err=True)
     if preview:
-        found = restore.preview(model, items)
+        found = restore.preview(model, items, batch)
     else:
         watch = _frames_of(model, items[0], frames) if outputs.animate else None
-        found = _solve(model, items, options, samples, watch, outputs.quiet)
-    notes = restore.records(items, model, None if preview else options, found, preset.name if preset else None)
+        found = _solve(model, items, options, batch, samples, watch, outputs.quiet)
+    notes = restore.records(items, model, None if preview else options, found, preset.name if preset else None, batch)
     restore.write(paths, found, notes)
     _write_extras(outputs, items, model.task, found, notes, frames)
     if outputs.as_json:
@@ -177,7 +185,7 @@ def restore_files(
         click.echo(f"{outputs.panel}: panel of {len(items)}", err=outputs.as_json)
 
 
-def _solve(model, items, options, samples: int | None, watch, quiet: bool):
+def _solve(model, items, options, batch, samples: int | None, watch, quiet: bool):
     """Every input restored, under a progress bar: by one solve, or by the best of several."""
     from . import restore, uncertainty
 
@@ -187,8 +195,8 @@ def _solve(model, items, options, samples: int | None, watch, quiet: bool):
             tick(done, total, f", objective {loss:.3f}")
 
         if samples:
-            return uncertainty.restore_items(model, items, options, samples, progress)
-        return restore.solve(model, items, options, progress, watch)
+            return uncertainty.restore_items(model, items, options, samples, batch, progress)
+        return restore.solve(model, items, options, batch, progress, watch)
 
 
 def _check_files(inputs, outputs: Outputs, asked, reference) -> None:
@@ -279,8 +287,9 @@ def encode(inputs, output, bits, align, preset, models, quiet):
 @click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
 @preset_options
 @solve_options
+@batch_option
 @click.option("--quiet", is_flag=True)
-def decode(code, output, preview, preset, models, quiet, fidelity, **changes):
+def decode(code, output, preview, preset, models, quiet, fidelity, batch, **changes):
     """Pictures from their codes: the receiver needs the preset and the code, nothing else.
 
     \b
@@ -298,7 +307,14 @@ def decode(code, output, preview, preset, models, quiet, fidelity, **changes):
     paths = compress.output_paths(file, output)
     with progress_bar("solving", quiet or preview) as tick:
         pictures = compress.decode(
-            file, code, loaded, fidelity, changes, preview=preview, progress=lambda done, total: tick(done, total)
+            file,
+            code,
+            loaded,
+            fidelity,
+            changes,
+            preview=preview,
+            batch=batch,
+            progress=lambda done, total: tick(done, total),
         )
     compress.write(paths, pictures)
     if not quiet:

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import codes, images, metrics, presets
+from . import codes, images, memory, metrics, presets
 from .generative_encoder import GenerativeEncoder
 from .observations import Request, observe
 
 TASK = "reconstruct"
-BATCH = 64
 
 
 def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool = False) -> tuple[codes.CodeFile, float]:
@@ -31,8 +30,10 @@ def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool
     model = GenerativeEncoder.from_preset(preset, TASK)
     request = Request(model.task, preset.resolution, preset.channels, align=align)
     pictures = np.concatenate([observe(path, request).measurements[:1] for path in inputs])
-    packed = codes.quantize(model.encode(pictures), bits)
+    rounds = memory.parts(len(pictures), memory.for_decoding(model, pictures[:1]).size)
+    packed = codes.quantize(np.concatenate([model.encode(pictures[part]) for part in rounds]), bits)
     stored = codes.dequantize(packed)
+    drawn = np.concatenate([model.decode(stored[part]) for part in rounds])
     file = codes.CodeFile(
         stored,
         [path.name for path in inputs],
@@ -42,7 +43,7 @@ def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool
         preset.resolution,
         bits,
     )
-    return file, float(np.mean(metrics.mse(np.clip(model.decode(stored), -1, 1), pictures)))
+    return file, float(np.mean(metrics.mse(np.clip(drawn, -1, 1), pictures)))
 
 
 def decode(
@@ -53,6 +54,7 @@ def decode(
     changes: dict[str, Any],
     *,
     preview: bool = False,
+    batch: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
     """Pictures `[n, h, w, c]` in [-1, 1] from their codes.
@@ -61,6 +63,7 @@ def decode(
         path: where the code was read from, for messages.
         fidelity, changes: as `GenerativeEncoder.options`.
         preview: DC(m) instead of a solve.
+        batch: codes at once; None: what the memory holds.
 
     Raises:
         ValueError: a code of another preset or encoder, or options that need the picture itself.
@@ -69,18 +72,20 @@ def decode(
     codes.check(file, path, preset=preset.name, encoder=preset.part_checksum(f"encoder-{file.task}"), size=size)
     model = GenerativeEncoder.from_preset(preset, file.task)
     if preview:
-        return np.clip(model.decode(file.code), -1, 1)
+        rounds = memory.parts(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
+        return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
     options = model.options(fidelity, **changes)
-    rounds = range(0, len(file.code), BATCH)
+    target = model.code_target(file.code[:1], options)
+    rounds = memory.parts(len(file.code), memory.for_solve(model, options, target, batch).size)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)
     found = []
-    for begin in rounds:
+    for part in rounds:
         done = len(found) * options.steps
 
         def callback(step, loss, latent, done=done):
             progress(done + step, total)
 
-        solution = model.solve_code(file.code[begin : begin + BATCH], options, callback=callback, chunk=chunk)
+        solution = model.solve_code(file.code[part], options, callback=callback, chunk=chunk)
         found.append(np.clip(solution.image, -1, 1))
     return np.concatenate(found)
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from . import images, metrics
+from . import images, memory, metrics
 from .config import SolveOptions, to_dict
 from .data import Source
 from .generative_encoder import GenerativeEncoder
-from .methods import groups
+from .methods import Group, groups
 from .presets import Preset
 
 METRICS = ("mse", "psnr", "ssim")
@@ -35,6 +35,7 @@ def evaluate(
     *,
     names: tuple[str, ...] = (),
     batch_size: int = 16,
+    at_once: int | None = None,
     preset: Preset | None = None,
     bits: tuple[int, ...] = (),
     about: dict[str, Any] | None = None,
@@ -46,6 +47,8 @@ def evaluate(
         path: JSON lines `{"image", "method", "mse", "psnr", "ssim"}` behind a first line with the options; lines that
             are there already are kept and not computed again.
         names: methods to run; all by default.
+        batch_size: pictures that noise and masks are drawn for together.
+        at_once: how many of them are restored together; None: what the memory holds.
         preset, bits: see `methods.groups`.
         about: what else the scores depend on (preset, data); kept in the first line and compared with it.
         progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
@@ -82,9 +85,12 @@ def evaluate(
         if known is not None:
             known = known.numpy()
             measurement *= known  # mid grey is between two levels of 8 bits
+        if at_once is None:
+            target = model.target(measurement[:1], options, None if known is None else known[:1])
+            at_once = memory.for_solve(model, options, target).size
         for run in wanted:
             fresh = []
-            for name, restored in run(measurement, known).items():
+            for name, restored in _in_parts(run, measurement, known, at_once).items():
                 scores = metrics.scores(np.clip(restored, -1, 1), truth)
                 fresh += [
                     {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
@@ -98,6 +104,13 @@ def evaluate(
             left = (total - done) * (time.monotonic() - began) / max(1, done - done_before)
             progress(done, total, f", about {left / 60:.1f} min left")
     return [row for row in rows if row["image"] in pictures and row["method"] in names]
+
+
+def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
+    """A group of methods, a few pictures at a time."""
+    parts = memory.parts(len(measurement), at_once)
+    found = [run(measurement[part], None if known is None else known[part]) for part in parts]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def as_file(measurement: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from . import parts, presets
 from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
 from .frozen import frozen
-from .modules import Range, adopt, as_module, name_of, of_saved_model
+from .modules import Range, adopt, name_of
 from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
 from .solve.loop import Callback
@@ -104,10 +104,10 @@ class GenerativeEncoder:
         elif not isinstance(preset, presets.Preset):
             preset = presets.load(preset, models)
         known = preset.task_parameters(task) if own.encoder is None else preset.tasks.get(task, {}) if preset else {}
-        model = cls(**_choose(preset, task, own))
+        model = cls(**parts.choose(preset, task, own))
         if own.generator is None:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
-            model.defaults = _defaults(preset, task, own)
+            model.defaults = parts.defaults(preset, task, own)
         parts.check_square(model.shape, name_of(model.generator))
         model.own, model.task = own, _describe(task, model.shape, {**known, **(parameters or {})}, forward)
         return model
@@ -174,15 +174,24 @@ class GenerativeEncoder:
                 latents of another shape.
         """
         options = options or self.options()
+        target = self.target(observation, options, known)
+        how = dict(initial=initial, callback=callback, chunk=chunk)
+        solution = self._run(target, options, **how)
+        if not options.consistent:
+            return solution
+        y = self._measured(observation, known)
+        return solution._replace(image=consistent(self.task, solution.image, y, target.known))
+
+    def target(self, observation, options: SolveOptions, known=None) -> Target:
+        """What the solver is given of a batch of measurements: code, measurement and mask, as far as the options ask.
+
+        Args and Raises: as `solve`.
+        """
         self.check(options)
         y = self._measured(observation, known)
         mask = full_mask(known, y.shape) if self.task.masked else None
         code = self.encoder(self.task.lift(y)) if options.code_weight or options.decoder_weight else None
-        target = Target(code, y if options.pixel_weight else None, mask)
-        solution = self._run(self._decoded(target, options), options, callback, chunk, initial)
-        if not options.consistent:
-            return solution
-        return solution._replace(image=consistent(self.task, solution.image, y, mask))
+        return self._decoded(Target(code, y if options.pixel_weight else None, mask), options)
 
     def check(self, options: SolveOptions) -> None:
         """Raise ValueError if the options compare with what there is not: a linear measurement, or a decoder's picture."""
@@ -201,10 +210,15 @@ class GenerativeEncoder:
         Raises ValueError for options that need the measurement itself.
         """
         options = options or self.options()
+        target = self.code_target(code, options)
+        return self._run(target, options, callback=callback, chunk=chunk)
+
+    def code_target(self, code, options: SolveOptions) -> Target:
+        """As `target`, of codes. Raises ValueError as `solve_code`."""
         if options.pixel_weight or options.consistent or not (options.code_weight or options.decoder_weight):
             raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
         self.check(options)
-        return self._run(self._decoded(Target(np.asarray(code, np.float32)), options), options, callback, chunk)
+        return self._decoded(Target(np.asarray(code, np.float32)), options)
 
     def _decoded(self, target: Target, options: SolveOptions) -> Target:
         """The target with DC(m) where the objective has that term, and without m where it has no other use for it."""
@@ -212,25 +226,27 @@ class GenerativeEncoder:
         read = options.code_weight or options.start == "starter"
         return target._replace(code=target.code if read else None, decoded=decoded)
 
-    def _run(self, target: Target, options: SolveOptions, callback: Callback | None, chunk: int, initial=None) -> Solution:
+    def _run(
+        self, target: Target, options: SolveOptions, initial=None, callback: Callback | None = None, chunk=0
+    ) -> Solution:
         """In half precision all steps but the last quarter, which has the rounding to make good."""
         how = dict(callback=callback, chunk=chunk)
         if options.precision == "float32" or not options.steps:
-            return self._solver(options, "float32").solve(target, self.latent_size, options, initial=initial, **how)
+            return self.solver(options).solve(target, self.latent_size, options, initial=initial, **how)
         first = dataclasses.replace(options, steps=options.steps - options.steps // 4)
-        rough = self._solver(options, options.precision).solve(target, self.latent_size, first, initial=initial, **how)
+        rough = self.solver(options, options.precision).solve(target, self.latent_size, first, initial=initial, **how)
         if callback:
             how["callback"] = lambda step, loss, latent: callback(first.steps + step, loss, latent) if step else None
         last = dataclasses.replace(options, steps=options.steps // 4)
-        fine = self._solver(options, "float32").solve(target, self.latent_size, last, initial=rough.latent, **how)
+        fine = self.solver(options).solve(target, self.latent_size, last, initial=rough.latent, **how)
         return fine._replace(
             steps=rough.steps + fine.steps,
             history=np.concatenate([rough.history[:-1], fine.history]),
             seconds=rough.seconds + fine.seconds,
         )
 
-    def _solver(self, options: SolveOptions, precision: str) -> Solver:
-        """The solver that serves these options, made when it is first asked for and kept."""
+    def solver(self, options: SolveOptions, precision: str = "float32") -> Solver:
+        """The solver that serves these options, compiled when it is first used and kept."""
         key = (options.prior, options.ramp, options.optimizer, precision)
         if key not in self._solvers:
             task = self.task
@@ -264,37 +280,6 @@ class GenerativeEncoder:
         if known is None:
             raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
         return y * full_mask(known, y.shape)
-
-
-def _choose(preset: presets.Preset | None, task: str, own: parts.Own) -> dict[str, Any]:
-    """What the constructor takes: one's own networks or the preset's, whose decoder reads its own encoder's codes only."""
-
-    def choose(mine, name: str, **ranges):
-        if mine is not None:
-            return as_module(adopt(mine, name.partition("-")[0], **ranges))
-        loaded = preset.part(name)
-        return of_saved_model(loaded, f"of preset {preset.name}") if own.parts() else loaded
-
-    if own.generator is None:
-        found = {"latent_size": preset.latent_size, "latent": preset.latent}
-    else:
-        found = {"latent_size": own.latent_size, "latent": own.latent or "normal"}
-    found["generator"] = choose(own.generator, "generator", output_range=own.generator_range)
-    found["encoder"] = choose(own.encoder, f"encoder-{task}", input_range=own.encoder_range)
-    if own.encoder is None and own.generator is None and preset.has(f"starter-{task}"):
-        found["starter"] = preset.part(f"starter-{task}")
-    if own.encoder is None or own.decoder is not None:
-        found["decoder"] = choose(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
-    return found
-
-
-def _defaults(preset: presets.Preset, task: str, own: parts.Own) -> dict[str, Any]:
-    """What the preset prefers to the library's options: its starter's gamma, unless its encoder's place is taken."""
-    found = dict(preset.info.get("solve", {}))
-    if own.encoder is not None:
-        return {name: value for name, value in found.items() if name != "decoder_weight"}
-    starter = preset.info.get("starters", {}).get(task, {})
-    return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
 
 
 def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:

@@ -10,7 +10,22 @@ from typing import Any
 import numpy as np
 
 from .config import LATENTS
-from .modules import UNIT, Module, Range, Shape, check_range, describe, is_address, is_path, locate, name_of, rescale
+from .modules import (
+    UNIT,
+    Module,
+    Range,
+    Shape,
+    adopt,
+    as_module,
+    check_range,
+    describe,
+    is_address,
+    is_path,
+    locate,
+    name_of,
+    of_saved_model,
+    rescale,
+)
 
 FAR = 10.0  # no picture in [-1, 1], however far a linear output overshoots, has a value this far from zero
 
@@ -70,6 +85,41 @@ class Own:
         if self.generator is not None:
             found["generator"]["latent"] = self.latent or "normal"
         return found
+
+
+def choose(preset: Any, task: str, own: Own) -> dict[str, Any]:
+    """What `GenerativeEncoder` takes: one's own networks or the preset's, whose decoder reads its own encoder's codes only.
+
+    Args:
+        preset: a `presets.Preset`; None if `own` is complete.
+    """
+
+    def pick(mine, name: str, **ranges):
+        if mine is not None:
+            return as_module(adopt(mine, name.partition("-")[0], **ranges))
+        loaded = preset.part(name)
+        return of_saved_model(loaded, f"of preset {preset.name}") if own.parts() else loaded
+
+    if own.generator is None:
+        found = {"latent_size": preset.latent_size, "latent": preset.latent}
+    else:
+        found = {"latent_size": own.latent_size, "latent": own.latent or "normal"}
+    found["generator"] = pick(own.generator, "generator", output_range=own.generator_range)
+    found["encoder"] = pick(own.encoder, f"encoder-{task}", input_range=own.encoder_range)
+    if own.encoder is None and own.generator is None and preset.has(f"starter-{task}"):
+        found["starter"] = preset.part(f"starter-{task}")
+    if own.encoder is None or own.decoder is not None:
+        found["decoder"] = pick(own.decoder, f"decoder-{task}", output_range=own.encoder_range)
+    return found
+
+
+def defaults(preset: Any, task: str, own: Own) -> dict[str, Any]:
+    """What the preset prefers to the library's options: its starter's gamma, unless its encoder's place is taken."""
+    found = dict(preset.info.get("solve", {}))
+    if own.encoder is not None:
+        return {name: value for name, value in found.items() if name != "decoder_weight"}
+    starter = preset.info.get("starters", {}).get(task, {})
+    return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
 
 
 def input_size(generator: Callable, given: int | None = None) -> int:

@@ -15,15 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import images, metrics, plots
+from . import images, memory, metrics, plots
 from ._version import __version__
 from .config import SolveOptions, to_dict
 from .generative_encoder import GenerativeEncoder
 from .observations import Observation, enlarge
 from .operators import Identity, Task
 from .solve import Solution
-
-BATCH = 64  # pieces solved at once: the memory of a solve is that of one pass for the batch
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,26 @@ class Restored:
     uncertainty: Uncertainty | None = None
 
 
+def batch_of(
+    model: GenerativeEncoder, items: list[Observation], options: SolveOptions | None, asked: int | None = None
+) -> memory.Batch:
+    """How many pieces are solved, or for a preview (no options) decoded, at once; `asked` is the user's own number."""
+    y, known = stack(items[:1])
+    if options is None:
+        return memory.for_decoding(model, y[:1], asked)
+    return memory.for_solve(model, options, model.target(y[:1], options, None if known is None else known[:1]), asked)
+
+
 def solve(
     model: GenerativeEncoder,
     items: list[Observation],
     options: SolveOptions,
+    batch: memory.Batch,
     progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
     watch: Callable[[int, np.ndarray], None] | None = None,
 ) -> list[Restored]:
     """Solve the pieces of all inputs together and put each input's together again. Args: as `batches`."""
-    return gather(items, batches(model, *stack(items), options, progress=progress, watch=watch))
+    return gather(items, batches(model, *stack(items), options, batch.size, progress=progress, watch=watch))
 
 
 def batches(
@@ -63,24 +72,24 @@ def batches(
     y: np.ndarray,
     known: np.ndarray | None,
     options: SolveOptions,
+    batch: int = memory.MOST,
     *,
     initial: np.ndarray | None = None,
     progress: Callable[[int, int, float], None] = lambda done, total, loss: None,
     watch: Callable[[int, np.ndarray], None] | None = None,
 ) -> Solution:
-    """Solve any number of measurements, `BATCH` at a time; the solution has no history.
+    """Solve any number of measurements, `batch` at a time; the solution has no history.
 
     Args:
         y, known, initial: as `GenerativeEncoder.solve`, the mask `[n, h, w, 1]`.
         progress: called with (steps done, steps in all, mean objective).
         watch: called with (steps done, latents `[k, d]`) of the first batch, before the first step and on the way.
     """
-    chunk, rounds, found = max(1, options.steps // 50), -(-len(y) // BATCH), []
-    for i in range(rounds):
-        part = slice(i * BATCH, (i + 1) * BATCH)
+    chunk, rounds, found = max(1, options.steps // 50), memory.parts(len(y), batch), []
+    for i, part in enumerate(rounds):
 
         def callback(step, loss, latent, i=i):
-            progress(i * options.steps + step, rounds * options.steps, float(loss.mean()))
+            progress(i * options.steps + step, len(rounds) * options.steps, float(loss.mean()))
             if watch and i == 0:
                 watch(step, latent)
 
@@ -89,10 +98,12 @@ def batches(
     return merge(found)
 
 
-def preview(model: GenerativeEncoder, items: list[Observation]) -> list[Restored]:
-    """DC(E(x_dagger)), the autoencoder's own picture, at once."""
+def preview(model: GenerativeEncoder, items: list[Observation], batch: memory.Batch) -> list[Restored]:
+    """DC(E(x_dagger)), the autoencoder's own picture, without solving; `batch.size` pieces at a time."""
     begin = time.perf_counter()
-    image = model.decode(model.encode(*stack(items)))
+    y, known = stack(items)
+    rounds = memory.parts(len(y), batch.size)
+    image = np.concatenate([model.decode(model.encode(y[p], None if known is None else known[p])) for p in rounds])
     nothing = np.zeros(len(image))
     return gather(items, Solution(nothing, image, nothing, nothing, nothing, time.perf_counter() - begin))
 
@@ -210,8 +221,12 @@ def records(
     options: SolveOptions | None,
     found: list[Restored],
     preset: str | None,
+    batch: memory.Batch,
 ) -> list[dict[str, Any]]:
-    """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used."""
+    """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used.
+
+    `seconds` are those of the whole job, of `job` solves, `batch` at a time.
+    """
     import tensorflow as tf
 
     versions = {
@@ -221,6 +236,8 @@ def records(
         "python": platform.python_version(),
     }
     own = {"parts": model.own.record()} if model.own.parts() else {}
+    samples = found[0].uncertainty.record["samples"] if found[0].uncertainty else 1
+    job = samples * sum(len(item.measurements) for item in items)
     return [
         {
             "input": str(item.path),
@@ -238,7 +255,9 @@ def records(
             "steps": restored.steps,
             "pieces": len(item.measurements),
             "seconds": restored.seconds,
-            "batch": sum(len(other.measurements) for other in items),
+            "job": job,
+            "batch": min(job, batch.size),
+            "memory": batch.record(),
             **({"uncertainty": restored.uncertainty.record} if restored.uncertainty else {}),
             **scores(item, restored.pictures, model.task),
         }

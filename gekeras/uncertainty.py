@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import restore
+from . import memory, restore
 from .config import SolveOptions
 from .generative_encoder import GenerativeEncoder, full_mask
 from .observations import Observation
@@ -59,6 +59,7 @@ def spread(
     known=None,
     samples: int = SAMPLES,
     perturbation: float = PERTURBATION,
+    batch: int | None = None,
     progress: Progress = lambda done, total, loss: None,
 ) -> Spread:
     """Solve each picture several times, and compare the results.
@@ -66,8 +67,9 @@ def spread(
     Args:
         observation, known: as `GenerativeEncoder.solve`.
         options: default `model.options()`, the fast set.
-        samples: solves a picture, 2 or more; `restore.BATCH` of them at once.
+        samples: solves a picture, 2 or more.
         perturbation: t of `first_latents`, for a start by the starter.
+        batch: solves at once; None: what the memory holds.
         progress: called with (steps done, steps in all, mean objective).
 
     Returns:
@@ -83,18 +85,20 @@ def spread(
     began, options = time.perf_counter(), options or model.options()
     y = np.asarray(observation, np.float32)
     known = None if known is None else full_mask(known, y.shape)
-    initial = first_latents(model, y, options, known=known, samples=samples, perturbation=perturbation)
-    size = max(1, restore.BATCH // samples)  # pictures at once
-    rounds, found = -(-len(y) // size), []
-    for i in range(rounds):
+    if batch is None:
+        target = model.target(y[:1], options, None if known is None else known[:1])
+        batch = memory.for_solve(model, options, target).size
+    how = dict(samples=samples, perturbation=perturbation, batch=batch)
+    initial = first_latents(model, y, options, known=known, **how)
+    rounds, found = memory.parts(len(y), max(1, batch // samples)), []
+    for i, part in enumerate(rounds):
 
         def tell(done, total, loss, i=i):
-            progress(i * total + done, rounds * total, loss)
+            progress(i * total + done, len(rounds) * total, loss)
 
-        part = slice(i * size, (i + 1) * size)
         rows = [None if array is None else np.repeat(array[part], samples, axis=0) for array in (y, known)]
         begin = np.concatenate(initial[part])
-        found.append(_compare(restore.batches(model, *rows, options, initial=begin, progress=tell), samples))
+        found.append(_compare(restore.batches(model, *rows, options, batch, initial=begin, progress=tell), samples))
     solutions, deviations, latents, losses = zip(*found)
     solution = restore.merge(solutions)._replace(seconds=time.perf_counter() - began)
     deviation = np.concatenate(deviations)
@@ -109,6 +113,7 @@ def first_latents(
     known=None,
     samples: int = SAMPLES,
     perturbation: float = PERTURBATION,
+    batch: int = memory.MOST,
 ) -> np.ndarray:
     """Where the samples of each picture begin, `[n, samples, d]`; the first is where the plain solve does.
 
@@ -122,12 +127,13 @@ def first_latents(
         y: measurements `[n, ...]`.
         known: their masks `[n, h, w, 1]`.
         perturbation: t.
+        batch: pictures at once.
     """
     seeds = [(options.seed + k) % 2**31 for k in range(samples)]
 
     def start(seed):  # a solve of no steps returns its start
         none = dataclasses.replace(options, steps=0, seed=seed, consistent=False)
-        return restore.batches(model, y, known, none).latent
+        return restore.batches(model, y, known, none, batch).latent
 
     if options.start == "random":
         return np.stack([start(seed) for seed in seeds], axis=1)
@@ -167,6 +173,7 @@ def restore_items(
     items: list[Observation],
     options: SolveOptions,
     samples: int = SAMPLES,
+    batch: memory.Batch = memory.Batch(memory.MOST),  # noqa: B008
     progress: Progress = lambda done, total, loss: None,
 ) -> list[restore.Restored]:
     """As `restore.solve`, with the spread of each input: that of its pieces, joined and placed as they are.
@@ -176,7 +183,7 @@ def restore_items(
     Raises ValueError as `spread`.
     """
     y, known = restore.stack(items)
-    found = spread(model, y, options, known=known, samples=samples, progress=progress)
+    found = spread(model, y, options, known=known, samples=samples, batch=batch.size, progress=progress)
     uncertain = [_uncertainty(item, found.deviation[part], samples) for item, part in restore.parts_of(items)]
     pairs = zip(restore.gather(items, found.solution), uncertain)
     return [dataclasses.replace(restored, uncertainty=uncertainty) for restored, uncertainty in pairs]

@@ -17,10 +17,11 @@ FLOORS = {
     ),
     **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
     **dict.fromkeys(["generative_encoder", "cli_options"], 3),
-    **dict.fromkeys(["methods", "restore", "compress", "export", "study", "serving", "cli_run"], 4),
-    **dict.fromkeys(["evaluate", "importing", "uncertainty"], 5),
-    **dict.fromkeys(["cli_solve", "cli_gan", "cli_began", "cli_train", "cli_import"], 6),
-    **dict.fromkeys(["cli"], 7),
+    **dict.fromkeys(["methods", "memory", "export", "study", "serving", "cli_run"], 4),
+    **dict.fromkeys(["evaluate", "restore", "compress", "importing"], 5),
+    **dict.fromkeys(["uncertainty"], 6),
+    **dict.fromkeys(["cli_solve", "cli_gan", "cli_began", "cli_train", "cli_import"], 7),
+    **dict.fromkeys(["cli"], 8),
 }
 ONLY = {"solve": {"config"}, "presets": {"config", "images"}}  # stricter than the floor: the solver takes callables
 EXEMPT = {"__init__", "__main__", "_version"}  # the public names (lazily), `python -m gekeras`, one constant

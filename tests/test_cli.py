@@ -206,6 +206,32 @@ def test_several_pictures_are_one_batch(succeed, small, tmp_path):
     assert np.abs(together - alone).max() <= 2.01 / 255
 
 
+@pytest.mark.parametrize("preview", [[], ["--preview"]])
+def test_more_pictures_than_the_memory_holds(succeed, refuse, monkeypatch, tmp_path, preview):
+    """They are solved in smaller batches, that is said once, and the pictures are the same."""
+    from gekeras import memory
+
+    paths = [picture(tmp_path / f"{k}.png", 4, 4, seed=k) for k in range(3)]
+    for number in (0, -1, "x"):
+        assert "--batch" in refuse(*solve(*paths, *preview, "--batch", number))
+    together = succeed(*solve(*paths, *preview, "-o", tmp_path / "together"))
+    assert together.stderr == ""
+    asked = succeed(*solve(*paths, *preview, "-o", tmp_path / "asked", "--batch", 2))
+    assert asked.stderr == f"{'decoding' if preview else 'solving'} 2 at a time\n"
+    monkeypatch.setattr(memory, "available", lambda: 1)
+    small = succeed(*solve(*paths, *preview, "-o", tmp_path / "small"))
+    assert len(small.stderr.splitlines()) == 1 and " 1 at a time: about 0 MB a picture, 0.0 GB free" in small.stderr
+    assert succeed(*solve(*paths, *preview, "-o", tmp_path / "small", "--quiet")).stderr == ""
+    for where, size in (("together", 3), ("asked", 2), ("small", 1)):
+        records = [json.loads((tmp_path / where / f"{k}.restored.json").read_text()) for k in range(3)]
+        assert {(record["job"], record["batch"]) for record in records} == {(3, size)}
+        assert (records[0]["memory"] is None) == (where == "asked")
+        for k in range(3):
+            one, other = (images.read(tmp_path / folder / f"{k}.restored.png") for folder in (where, "together"))
+            assert np.abs(one - other).max() <= 2.01 / 255
+    assert records[0]["memory"]["picture"] > 0 and records[0]["memory"]["free"] == 1
+
+
 def test_json_alone_on_stdout(succeed, small, tmp_path):
     wide = picture(tmp_path / "wide.png", 20, 30)
     result = succeed(*solve(small, "--json", "--panel", tmp_path / "panel.png"))

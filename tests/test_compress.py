@@ -9,7 +9,7 @@ import pytest
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import codes, compress, images
+from gekeras import codes, compress, images, memory
 
 CODES = codes.CodeFile(np.zeros((2, 16), np.float32), ["a.png", "b.jpg"], "tiny", "reconstruct", "0a" * 32, SIDE, 8)
 
@@ -74,15 +74,27 @@ def test_the_error_is_that_of_the_code_as_stored(tiny, paths, tmp_path, bits):
     assert error == pytest.approx(np.mean((pictures - truth) ** 2), rel=1e-4)
 
 
-def test_many_codes_are_solved_in_batches(tiny, paths, monkeypatch):
+def test_many_codes_are_solved_in_batches(tiny, paths):
     """The batch makes no difference to a picture, and the progress goes from nothing to all."""
     file, _ = compress.encode(paths, tiny, 32)
     changes, told = {"steps": 3, "starts": 2}, []
     whole = compress.decode(file, "code.npz", tiny, "fast", changes)
-    monkeypatch.setattr(compress, "BATCH", 2)
-    parts = compress.decode(file, "code.npz", tiny, "fast", changes, progress=lambda *numbers: told.append(numbers))
+    parts = compress.decode(file, "code.npz", tiny, "fast", changes, batch=2, progress=lambda *n: told.append(n))
     np.testing.assert_allclose(parts, whole, atol=1e-3)
     assert told[0] == (0, 6) and told[-1] == (6, 6) and told == sorted(told)
+
+
+def test_encoding_and_previews_are_bounded_too(tiny, paths, monkeypatch):
+    """With next to no memory one picture at a time, and the same codes and pictures."""
+    (file, error), seen = compress.encode(paths, tiny, 32), []
+    whole = compress.decode(file, "code.npz", tiny, "fast", {}, preview=True)
+    monkeypatch.setattr(memory, "available", lambda: 1)
+    encode = compress.GenerativeEncoder.encode
+    monkeypatch.setattr(compress.GenerativeEncoder, "encode", lambda self, y: seen.append(len(y)) or encode(self, y))
+    alone, same = compress.encode(paths, tiny, 32)
+    assert seen == [1, 1, 1] and same == pytest.approx(error, rel=1e-4)
+    np.testing.assert_allclose(alone.code, file.code, atol=1e-4)
+    np.testing.assert_allclose(compress.decode(file, "code.npz", tiny, "fast", {}, preview=True), whole, atol=1e-4)
 
 
 def test_another_encoder_s_code_is_refused_before_any_work(tiny, paths):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, baselines, codes, evaluate, images, metrics
+from gekeras import GenerativeEncoder, baselines, codes, evaluate, images, memory, metrics
 from gekeras.config import SolveOptions
 from gekeras.data import Source
 from gekeras.generative_encoder import consistent
@@ -361,6 +361,20 @@ def test_the_batch_does_not_change_a_score(model, source, tmp_path):
         (same,) = [r for r in other if (r["image"], r["method"]) == (row["image"], row["method"])]
         for metric in ("mse", "psnr", "ssim"):
             assert same[metric] == pytest.approx(row[metric], rel=1e-3)
+
+
+@pytest.mark.parametrize("task", ["inpaint", "denoise"])
+def test_the_parts_do_not_change_a_score_and_are_bounded_by_the_memory(source, tmp_path, monkeypatch, task):
+    """Noise and masks are drawn as before, for the whole batch; what is restored together is smaller."""
+    seen, in_parts, found = [], evaluate._in_parts, {}
+    monkeypatch.setattr(evaluate, "_in_parts", lambda *args: seen.append(args[-1]) or in_parts(*args))
+    for free in (1, 10**12):
+        monkeypatch.setattr(memory, "available", lambda free=free: free)
+        path = tmp_path / f"{free}.jsonl"
+        found[free] = run(model_of(task), source, path, names=("GE", "ConvAE", "invertGAN"), batch_size=5)
+    assert seen == [1] * 3 + [memory.MOST] * 3
+    for one, other in zip(*found.values()):
+        assert one["image"] == other["image"] and one["mse"] == pytest.approx(other["mse"], rel=1e-3)
 
 
 ROWS = [

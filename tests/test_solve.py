@@ -525,11 +525,14 @@ def test_other_numbers_compile_nothing_anew():
     solver, code = Solver(curved_generator, encoder), codes(2)
     solve(solver, code)
     assert solver.advance.experimental_get_tracing_count() == 1
-    for changes in ({"steps": 7}, {"learning_rate": 0.3}, {"weight": 1.0}, {"seed": 9}, {"tolerance": 0.1, "patience": 3}):
+    for changes in ({"steps": 7}, {"learning_rate": 0.3}, {"weight": 1.0}, {"seed": 9}):
         solve(solver, code, **changes)
     solve(solver, code, code_weight=0.5)
     solve(solver, code, lambda *_: None, 4)
     assert solver.advance.experimental_get_tracing_count() == 1
+    for tolerance in (0.1, 0.01):  # pictures may leave: the loop for any number of them
+        solve(solver, code, tolerance=tolerance, patience=3)
+    assert solver.advance.experimental_get_tracing_count() == 2
     assert solver.finish.experimental_get_tracing_count() == 1
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import GenerativeEncoder, images, restore, uncertainty
+from gekeras import GenerativeEncoder, images, uncertainty
 from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.observations import Observation
@@ -68,12 +68,11 @@ def test_a_picture_in_a_batch_is_as_alone(model, y, options):
         np.testing.assert_allclose(alone.losses[0], together.losses[i], rtol=1e-3)
 
 
-def test_pictures_of_several_batches_are_as_of_one(model, y, monkeypatch):
+def test_pictures_of_several_batches_are_as_of_one(model, y):
     whole, told = uncertainty.spread(model, y, OPTIONS, samples=3), []
     for batch in (6, 4, 2):  # two pictures at once, one, and one in two batches
-        monkeypatch.setattr(restore, "BATCH", batch)
         told.clear()
-        parts = uncertainty.spread(model, y, OPTIONS, samples=3, progress=lambda *state: told.append(state[:2]))
+        parts = uncertainty.spread(model, y, OPTIONS, samples=3, batch=batch, progress=lambda *n: told.append(n[:2]))
         np.testing.assert_allclose(parts.image, whole.image, atol=1e-3)
         np.testing.assert_allclose(parts.deviation, whole.deviation, atol=1e-3)
         assert told == sorted(told) and told[-1][0] == told[-1][1] == {6: 2, 4: 3, 2: 6}[batch] * OPTIONS.steps

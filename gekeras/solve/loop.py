@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import SolveOptions
-from . import starts
+from . import compaction, starts
 from .objective import Map, Target, Weights, identity, make_objective
 from .optimizers import RAMPS, Optimizer, adam, lbfgs
 from .priors import PRIORS_OF
@@ -27,7 +27,8 @@ class Solution(NamedTuple):
         image: G(z*) `[n, h, w, c]`, about [-1, 1].
         loss: the objective at z* `[n]`.
         steps: gradient steps each image took `[n]`.
-        history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took.
+        history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took; an image that has
+            converged repeats its last one.
         seconds: wall-clock time of the whole solve, tracing included.
     """
 
@@ -40,7 +41,7 @@ class Solution(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that the loop changes; `n` images, `d` latent numbers."""
+    """All that the loop changes; `n` images, `d` latent numbers. `compaction.gather` says which shapes a field can have."""
 
     step: tf.Tensor  # [] int32, gradient steps done
     latent: tf.Tensor  # [n, d]
@@ -67,7 +68,8 @@ Callback = Callable[[int, np.ndarray, np.ndarray], None]
 
 
 class Solver:
-    """Solves equation (3) for one generator, encoder and forward map; compiled once for each batch shape.
+    """Solves equation (3) for one generator, encoder and forward map; compiled at most twice: for the number of images
+    that comes first, and for any number.
 
     Args:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
@@ -96,6 +98,7 @@ class Solver:
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
+        self.screened = starts.CHUNK  # candidates at once
         compare = (lambda x: encoder(forward(x)), measure)
         self.compare = [tf.function(part, reduce_retracing=True) for part in compare]
         self.advance = tf.function(self._advance, reduce_retracing=True)
@@ -131,18 +134,22 @@ class Solver:
         target = _tensors(target if isinstance(target, Target) else Target(target))
         parameters = _parameters(options)
         state = self._initial(self._start(target, latent_size, options, initial))
+        n = state.latent.shape[0]
+        crowd = compaction.Crowd(state, target, np.arange(n), np.full(n, np.inf, np.float32))
+        leave = options.patience if options.tolerance and n > 1 and self.compiled(target, latent_size) else None
         history = []
         if callback:
-            callback(0, np.full(state.latent.shape[0], np.inf, np.float32), state.latent.numpy())
-        while int(state.step) < options.steps and bool(tf.reduce_any(state.active)):
-            stop = min(int(state.step) + (chunk or options.steps), options.steps)
-            state, losses = self.advance(state, target, parameters, tf.constant(stop))
-            history.append(losses.numpy())
+            callback(0, crowd.losses, state.latent.numpy())
+        while (step := int(crowd.state.step)) < options.steps and bool(tf.reduce_any(crowd.state.active)):
+            stop = min(step + (chunk or options.steps), options.steps)
+            crowd, losses = compaction.advance(self.advance, crowd, parameters, stop, leave)
+            history.append(losses)
             if callback:
+                state = compaction.whole(crowd)
                 callback(int(state.step), state.best_loss.numpy(), state.best_latent.numpy())
-        state, last, image = self.finish(state, target, parameters)
+        state, last, image = self.finish(compaction.whole(crowd), target, parameters)
         if bool(tf.reduce_any(state.active)):  # once all have converged, the loop has seen their last iterates
-            history.append(last.numpy()[None])
+            history.append(np.where(state.active, last, crowd.losses)[None])
         return Solution(
             state.best_latent.numpy(),
             image.numpy(),
@@ -151,6 +158,22 @@ class Solver:
             np.concatenate(history),
             time.perf_counter() - begin,
         )
+
+    def compiled(self, target: Target, latent_size: int):
+        """The loop for any number of images, traced on the first call: a `ConcreteFunction`, or None where a network wants
+        to know the number.
+
+        Args:
+            target: one like those that will be solved, with as many images as you like.
+        """
+        target = compaction.any_target(_tensors(target))
+        state = compaction.any_number(self._initial(tf.zeros([1, latent_size])))
+        try:
+            return self.advance.get_concrete_function(
+                state, target, _parameters(SolveOptions()), tf.TensorSpec([], tf.int32)
+            )
+        except (TypeError, ValueError):  # as `tf.reshape(x, (x.shape[0], -1))` raises them
+            return None
 
     def _start(self, target: Target, latent_size: int, options: SolveOptions, initial=None) -> tf.Tensor:
         if initial is not None:
@@ -162,9 +185,9 @@ class Solver:
             return tf.repeat(candidates, _count(target), axis=0)
         key = (options.seed, options.starts, latent_size)
         if key not in self.drawn:  # the batches of one large job share their candidates' pictures
-            self.drawn = {key: starts.pictures(self.generate, candidates)}
+            self.drawn = {key: starts.pictures(self.generate, candidates, self.screened)}
         weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
-        best = starts.nearest(self.compare, self.drawn[key], target, weights)
+        best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened)
         return tf.gather(candidates, best)
 
     def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
@@ -223,9 +246,9 @@ class Solver:
         ), loss
 
     def _finish(self, state: State, target, parameters: Parameters):
-        """The last iterate has not been evaluated yet; then the picture of the best one."""
+        """The last iterate, not evaluated yet unless its image has converged; then the picture of the best one."""
         loss = self.objective(state.latent, target, parameters.weights)
-        state = _keep_best(state, loss)
+        state = _keep_best(state, tf.where(state.active, loss, state.best_loss))
         return state, loss, self.generator(state.best_latent)
 
 

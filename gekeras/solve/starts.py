@@ -26,7 +26,11 @@ def pictures(generate: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, 
 
 
 def nearest(
-    compare: Compare, images: tf.Tensor, target: Target, weights: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    compare: Compare,
+    images: tf.Tensor,
+    target: Target,
+    weights: tuple[float, float, float] = (1.0, 0.0, 0.0),
+    chunk: int = CHUNK,
 ) -> tf.Tensor:
     """For each image the candidate with the lowest objective, without its prior.
 
@@ -38,20 +42,21 @@ def nearest(
         images: of the candidates, `[count, h, w, c]`.
         target: of n images.
         weights: alpha, beta, gamma.
+        chunk: candidates at once.
 
     Returns:
         Index of a candidate for each image, `[n]`.
     """
     if target.known is None:
-        return tf.argmin(_distances(compare, images, target, weights), axis=1)
+        return tf.argmin(_distances(compare, images, target, weights, chunk), axis=1)
     best = []
     for i in range(target.known.shape[0]):
         alone = Target(*(None if part is None else part[i : i + 1] for part in target))
-        best.append(tf.argmin(_distances(compare, images, alone, weights)[0]))
+        best.append(tf.argmin(_distances(compare, images, alone, weights, chunk)[0]))
     return tf.stack(best)
 
 
-def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
+def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
     """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
     parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
