@@ -58,8 +58,10 @@ Mean ± standard deviation over the pictures; MSE on [-1, 1], PSNR and SSIM on [
 def score_table(task: str, scores: dict) -> str:
     options = scores["options"]
     rows = [{"method": name, **row} for name, row in scores["methods"].items()]
-    how = "{steps} steps, best of {starts} starts, {ramp} ramp, lambda {weight:g}".format(**options)
-    return f"\n### {task}\n\n{scores['data']}; GE, invertGAN and CSGM: {how}.\n\n{evaluate.to_markdown(rows)}"
+    start = "the starter" if options.get("start") == "starter" else "best of {starts} starts".format(**options)
+    how = "{steps} steps of {optimizer}, {start}, ramp {ramp}, lambda {weight:g}, gamma {decoder_weight:g}"
+    how = how.format(**{"optimizer": "adam", "decoder_weight": 0.0, **options, "start": start})
+    return f"\n### {task}\n\n{scores['data']}; GE: {how}.\n\n{evaluate.to_markdown(rows)}"
 
 
 def describe(task: tuple[str, dict]) -> str:
@@ -76,6 +78,8 @@ def card(preset: presets.Preset) -> str:
         f"| autoencoder, {task} | {entry['images']:,} real ones and as many generated | squared error |"
         for task, entry in autoencoders.items()
     ]
+    for task, entry in info.get("starters", {}).items():
+        rows.append(f"| starter, {task} | {entry['images']:,} codes, half of them of real ones | the objective at its latents |")
     if aegan := info.get("aegan"):
         rows.append(f"| AEGAN (a baseline) | {aegan['images']:,} real ones | adversarial, squared error, KL |")
     ends = "; ".join(f"{task} {entry['curve'][-1][1]:.4f}" for task, entry in autoencoders.items())
