@@ -49,11 +49,19 @@ def _imported(definition: tf.compat.v1.GraphDef):
     return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
 
 
+def _emptied(definition: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The same without its nodes."""
+    empty = tf.compat.v1.GraphDef()
+    empty.CopyFrom(definition)
+    del empty.node[:]
+    return empty
+
+
 def _lowered(definition: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     """With a cast to bfloat16 before each contraction but the last, and one to float32 after it."""
     half, single = (tf.as_dtype(name).as_datatype_enum for name in ("bfloat16", "float32"))
     found = [node.name for node in definition.node if node.op in CONTRACTIONS and node.attr["T"].type == single]
-    lowered = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    lowered = _emptied(definition)
 
     def cast(name: str, source: str, kinds: tuple[int, int]) -> str:
         node = lowered.node.add(name=name, op="Cast", input=[source])
@@ -87,7 +95,7 @@ def _folded(definition: tf.compat.v1.GraphDef, inside: str, outside: str) -> tf.
         _imported(definition).prune([], [source if ":" in source else f"{source}:0" for source in edge])() if edge else []
     )
     constants = {source: f"folded/{k}" for k, source in enumerate(edge)}
-    folded = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    folded = _emptied(definition)
     for source, value in zip(edge, values):
         node = folded.node.add(name=constants[source], op="Const")
         node.attr["dtype"].type = value.dtype.as_datatype_enum

@@ -79,7 +79,9 @@ def card(preset: presets.Preset) -> str:
         for task, entry in autoencoders.items()
     ]
     for task, entry in info.get("starters", {}).items():
-        rows.append(f"| starter, {task} | {entry['images']:,} codes, half of them of real ones | the objective at its latents |")
+        rows.append(
+            f"| starter, {task} | {entry['images']:,} codes, half of them of real ones | the objective at its latents |"
+        )
     if aegan := info.get("aegan"):
         rows.append(f"| AEGAN (a baseline) | {aegan['images']:,} real ones | adversarial, squared error, KL |")
     ends = "; ".join(f"{task} {entry['curve'][-1][1]:.4f}" for task, entry in autoencoders.items())
