@@ -14,6 +14,8 @@ import click
 import numpy as np
 
 from gekeras import GenerativeEncoder, Solver, data, images, metrics, presets
+from gekeras.config import UNAIDED
+from gekeras.methods import pixels_only
 from gekeras.operators import make_task
 from gekeras.solve import Target
 
@@ -29,9 +31,10 @@ def rows(model: GenerativeEncoder, truth: np.ndarray, steps: int):
     clean = GenerativeEncoder(
         model.generator, model.encoder, model.latent_size, make_task("reconstruct"), model.decoder, latent=model.latent
     )
-    yield f"the clean picture's code, S the identity, {steps} steps", clean.solve(truth, long).image
-    pixels = dataclasses.replace(long, code_weight=0.0, pixel_weight=1.0)
-    solver = Solver(model.generator, prior=fast.prior, ramp=fast.ramp, latent=model.latent)
+    drawn = dataclasses.replace(long, start="random", starts=UNAIDED["fast"].starts)  # a starter reads its own task's codes
+    yield f"the clean picture's code, S the identity, {steps} steps", clean.solve(truth, drawn).image
+    pixels = pixels_only(drawn)
+    solver = Solver(model.generator, prior=fast.prior, ramp=fast.ramp, optimizer=fast.optimizer, latent=model.latent)
     target = Target(measurement=truth)
     yield f"G against the clean pixels, {steps} steps", solver.solve(target, model.latent_size, pixels).image
 

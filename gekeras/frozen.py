@@ -91,9 +91,8 @@ def _folded(definition: tf.compat.v1.GraphDef, inside: str, outside: str) -> tf.
             moving.add(name)
     used = {source for name in order if name in moving for source in nodes[name].input if not source.startswith("^")}
     edge = sorted(source for source in used if _source(source) not in moving and nodes[_source(source)].op != "Const")
-    values = (
-        _imported(definition).prune([], [source if ":" in source else f"{source}:0" for source in edge])() if edge else []
-    )
+    tensors = [source if ":" in source else f"{source}:0" for source in edge]
+    values = _imported(definition).prune([], tensors)() if edge else []
     constants = {source: f"folded/{k}" for k, source in enumerate(edge)}
     folded = _emptied(definition)
     for source, value in zip(edge, values):

@@ -36,7 +36,7 @@ class SolveOptions:
         pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
         decoder_weight: gamma, the weight of ||G(z) - DC(m)||^2, DC(m) being the autoencoder's own picture; 0 in the paper.
         precision: of G's and E's convolutions: `"float32"`, or `"bfloat16"` for all steps but the last quarter, which takes
-            about half the time where the processor has it.
+            some 60 % of the time where the processor has it.
         consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
     """
 
