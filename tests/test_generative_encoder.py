@@ -186,6 +186,10 @@ def test_half_precision_ends_in_full(tiny, small, optimizer):
         small, dataclasses.replace(options, precision="bfloat16"), callback=lambda *s: told.append(s[0]), chunk=3
     )
     assert told == [0, 3, 6, 9, 12] and (again.latent == half.latent).all()
+    one = GenerativeEncoder.from_preset(tiny, "superres").solve(
+        small[:1], dataclasses.replace(options, precision="bfloat16"), chunk=3
+    )
+    assert one.latent.shape == (1, GAN.latent_size)
     none = dataclasses.replace(options, steps=0, precision="bfloat16")
     np.testing.assert_array_equal(
         model.solve(small, none).latent, model.solve(small, dataclasses.replace(options, steps=0)).latent

@@ -231,7 +231,9 @@ class Solver:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.latent)
             loss = self.objective(state.latent, target, parameters.weights)
-        gradient = tape.gradient(loss, state.latent)
+        # What a network that is a graph does not tell of its batch is that of the latents.
+        gradient = tf.ensure_shape(tape.gradient(loss, state.latent), state.latent.shape)
+        loss = tf.ensure_shape(loss, state.latent.shape[:1])
         state = _keep_best(state, loss)
         rate = parameters.learning_rate * self.ramp(state.step, parameters.steps)
         moved, optimizer = self.optimizer.update(state.latent, loss, gradient, state.optimizer, state.step, rate)
