@@ -74,7 +74,8 @@ def decode(
     if preview:
         rounds = memory.parts(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
         return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
-    options = model.options(fidelity, **changes)
+    given = {name: value for name, value in changes.items() if value is not None}
+    options = model.options(fidelity, **{"pixel_weight": 0.0, **given})  # a code has no pixels to compare with
     target = model.code_target(file.code[:1], options)
     rounds = memory.parts(len(file.code), memory.for_solve(model, options, target, batch).size)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)

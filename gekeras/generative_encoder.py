@@ -125,6 +125,8 @@ class GenerativeEncoder:
         defaults = {} if fidelity == "paper" else dict(self.defaults)
         if self.decoder is None or given.get("code_weight") == 0:
             defaults.pop("decoder_weight", None)
+        if self.task.measure is None or given.get("code_weight") == 0:
+            defaults.pop("pixel_weight", None)
         if "starts" in given:
             given.setdefault("start", "random")
         aided = self.starter is not None and given.get("code_weight") != 0
@@ -209,7 +211,7 @@ class GenerativeEncoder:
 
         Raises ValueError for options that need the measurement itself.
         """
-        options = options or self.options()
+        options = options or self.options(pixel_weight=0.0)
         target = self.code_target(code, options)
         return self._run(target, options, callback=callback, chunk=chunk)
 

@@ -114,10 +114,14 @@ def choose(preset: Any, task: str, own: Own) -> dict[str, Any]:
 
 
 def defaults(preset: Any, task: str, own: Own) -> dict[str, Any]:
-    """What the preset prefers to the library's options: its starter's gamma, unless its encoder's place is taken."""
+    """What the preset prefers to the library's options: its own, the task's objective and its starter's gamma.
+
+    The weights of an objective are measured with the preset's encoder, and go with it.
+    """
     found = dict(preset.info.get("solve", {}))
     if own.encoder is not None:
-        return {name: value for name, value in found.items() if name != "decoder_weight"}
+        return {name: value for name, value in found.items() if name not in ("decoder_weight", "pixel_weight")}
+    found |= preset.info.get("objectives", {}).get(task, {})
     starter = preset.info.get("starters", {}).get(task, {})
     return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
 

@@ -159,6 +159,22 @@ def test_the_decoder_s_weight_is_the_preset_s_where_there_is_a_decoder(tiny, tmp
         without.check(without.options(decoder_weight=0.1))
 
 
+def test_a_task_s_objective_is_the_preset_s_where_there_are_pixels(tiny, tmp_path, rng):
+    copy = shutil.copytree(tiny.folder, tmp_path / "tiny")
+    record = json.loads((copy / "preset.json").read_text())
+    (copy / "preset.json").write_text(json.dumps({**record, "objectives": {"superres": {"pixel_weight": 0.25}}}))
+    loaded = presets.load(str(copy))
+    model, other = (GenerativeEncoder.from_preset(loaded, task) for task in ("superres", "reconstruct"))
+    assert model.options().pixel_weight == 0.25 and model.options("paper").pixel_weight == other.options().pixel_weight == 0
+    assert model.options(pixel_weight=0.0).pixel_weight == 0
+    own = Own(encoder=model.encoder)  # its codes have another scale
+    assert GenerativeEncoder.from_preset(loaded, "superres", own=own).options().pixel_weight == 0
+    code = model.encode(rng.uniform(-1, 1, (1, 4, 4, 3)).astype(np.float32))
+    assert np.isfinite(model.solve_code(code).loss).all()
+    model.task = dataclasses.replace(model.task, measure=None)  # as of a degradation that is not linear
+    assert model.options().pixel_weight == 0
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_the_decoded_picture_is_compared_with(tiny, small, alone):
     """The objective that is reported, by hand from its parts; from the code alone, too."""
