@@ -2,8 +2,8 @@
 
     python benchmarks/distances.py --task superres --task inpaint --data faces-train-002.tar --count 32
 
-All begin where the preset's starter says and have its metric, with the same number of steps. Choose on pictures that no score is
-reported for. The variances of the codes are those of the first pictures.
+All begin where the preset's starter says and have its metric, with the same number of steps. Choose on pictures that no
+score is reported for. The variances of the codes are those of the first pictures.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def main(preset, tasks, folder, count, steps, only):
     truth = images.from_uint8(source.take(np.arange(len(source) - count, len(source))))
     others = images.from_uint8(source.take(np.arange(min(1024, len(source) - count))))
     click.echo(f"Preset {loaded.name}, N {count} of {Path(folder).name}, {steps} steps from the starter.\n")
-    click.echo("| task | distance | objective of the codes, median | MSE, median | MSE, mean | SSIM |\n|---|---|---|---|---|---|")
+    click.echo(
+        "| task | distance | objective of the codes, median | MSE, median | MSE, mean | SSIM |\n|---|---|---|---|---|---|"
+    )
     for task in tasks or loaded.tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         codes = np.concatenate([observe(model, others[i : i + 64]).code for i in range(0, len(others), 64)])

@@ -1,4 +1,5 @@
-"""Milliseconds of an evaluation for one picture, forward and backward through G, S and E: as loaded, frozen, in bfloat16.
+"""Milliseconds of an evaluation for one picture, forward and backward through G, S and E: as loaded, with XLA, frozen, in
+bfloat16.
 
 All are taken in turns in one run, the best of the rounds of each, so that their ratios hold on a noisy machine. Also how far
 the gradient in bfloat16 points away from that in float32.
@@ -21,10 +22,10 @@ from gekeras.solve.objective import squared_distance
 PASSES = 16  # pictures a round, at least
 
 
-def evaluation(model: GenerativeEncoder, generator, encoder):
+def evaluation(model: GenerativeEncoder, generator, encoder, xla: bool | None = None):
     """||E(S(G(z))) - m||^2 and its gradient, compiled."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=not xla, jit_compile=xla)
     def value_and_gradient(latent, code):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(latent)
@@ -55,6 +56,7 @@ def main(preset, task, batches, rounds):
             frozen(model.encoder, model.shape, name),
         )
     functions = {name: evaluation(model, *parts) for name, parts in networks.items()}
+    functions["frozen, XLA"] = evaluation(model, *networks["frozen, float32"], xla=True)
     latent = tf.random.stateless_normal((max(batches), model.latent_size), (0, 1))
     code = tf.constant(model.encoder(model.task.forward(model.generator(latent[::-1]))))
     exact, half = (functions[name](latent, code)[1].numpy() for name in ("as loaded", "frozen, bfloat16"))

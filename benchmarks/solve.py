@@ -3,9 +3,9 @@
     python benchmarks/solve.py --task superres --data pictures/ --count 64 -o results/
 
 An evaluation is one pass forward and backward through G, S and E for one picture; a pass forward alone counts as half, so
-that a screened start of 1000 candidates costs a picture that is solved alone 500, and a starter half of one. Seconds are of the whole batch divided by
-its pictures, with everything compiled, the picture's own measuring left out. Quality is that of the best iterate so far. A
-method whose numbers are in the output folder is not run again.
+that a screened start of 1000 candidates costs a picture that is solved alone 500, and a starter half of one. Seconds are
+of the whole batch divided by its pictures, with everything compiled, the picture's own measuring left out. Quality is that
+of the best iterate so far. A method whose numbers are in the output folder is not run again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ METHODS = {
     "paper": PAPER,
     "fast": FIDELITIES["fast"],  # these two with the preset's own values
     "best": FIDELITIES["best"],
+    "best, beta 0": FIDELITIES["best"],
     "best, code alone": FIDELITIES["best"],
     "Adam, ramp, best of 256": dataclasses.replace(PAPER, steps=140, starts=256, ramp="cosine"),
     "Adam, ramp, starter": dataclasses.replace(PAPER, steps=140, start="starter", prior="sphere", ramp="cosine"),
@@ -45,24 +46,24 @@ def observe(model: GenerativeEncoder, truth: np.ndarray) -> tuple[np.ndarray, np
     return (y if known is None else y * known), known
 
 
-def solver_of(model: GenerativeEncoder, options: SolveOptions) -> Solver:
-    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer)
-    how |= dict(latent=model.latent, starter=model.starter)
-    if not options.code_weight:  # equation (4)
-        return Solver(model.generator, **how)
-    return Solver(model.generator, model.encoder, model.task.forward, **how)
+def options_of(model: GenerativeEncoder, name: str) -> SolveOptions:
+    """With the preset's own values where the name says so."""
+    if name in ("fast", "best"):
+        return model.options(name)
+    return model.options("best", pixel_weight=0.0) if name == "best, beta 0" else METHODS[name]
+
+
+def problem_of(model: GenerativeEncoder, options: SolveOptions, y, known) -> tuple[Solver, Target]:
+    if options.code_weight:
+        return model.solver(options), model.target(y, options, known)
+    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer, latent=model.latent)
+    return Solver(model.generator, **how), Target(measurement=model.task.lift(y))  # equation (4)
 
 
 def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> list[dict]:
     """Per mark: evaluations and seconds a picture, and arrays over the pictures."""
-    solver = solver_of(model, options)
-    lifted = np.asarray(model.task.lift(y))
-    code = model.encoder(lifted)
-    if options.code_weight:
-        decoded = model.decode(code) if options.decoder_weight else None
-        target = Target(code, known=None if known is None else tf.constant(known), decoded=decoded)
-    else:
-        target = Target(measurement=tf.constant(lifted))
+    solver, target = problem_of(model, options, y, known)
+    code = model.encode(y, known)
     screened = options.starts / 2 if options.starts > 1 else 0.5 * (options.start == "starter")
     solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(1, options.steps)))  # traces
     found, aside, begin = [], 0.0, time.perf_counter()
@@ -156,7 +157,7 @@ def main(preset, tasks, folder, count, names, steps, output):
             if METHODS[name].start == "starter" and model.starter is None:
                 continue
             record = output / f"{task}-{name.replace(', ', '-').replace(' ', '-')}.json"
-            options = model.options(name) if name in ("fast", "best") else METHODS[name]
+            options = options_of(model, name)
             options = dataclasses.replace(options, steps=min(options.steps, steps or 10**6))
             if not record.is_file():
                 images.write_text(record, json.dumps(run(model, options, y, known, truth)))

@@ -116,6 +116,8 @@ def _aegan(preset: Preset) -> Group:
 
 
 def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
+    options = dataclasses.replace(options, pixel_weight=0.0)  # a receiver of codes has no pixels
+
     def restore(y, known):
         code = codes.dequantize(codes.quantize(model.encode(y), bits))
         found = {f"GE {bits} bit": model.solve_code(code, options).image}

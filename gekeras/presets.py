@@ -114,7 +114,8 @@ class Preset:
         folder: where it lies.
         info: `preset.json`: resolution, channels, latent_size, latent (what z is drawn from, "normal" where it is not
             said, or "uniform"), code_size, tasks (name -> parameters of the degradation),
-            solve (values that override the defaults of `SolveOptions`), training, data, terms, scores, checksums.
+            solve (values that override the defaults of `SolveOptions`), objectives (the same for one task), training, data,
+            terms, scores, checksums.
     """
 
     folder: Path

@@ -59,8 +59,10 @@ def score_table(task: str, scores: dict) -> str:
     options = scores["options"]
     rows = [{"method": name, **row} for name, row in scores["methods"].items()]
     start = "the starter" if options.get("start") == "starter" else "best of {starts} starts".format(**options)
-    how = "{steps} steps of {optimizer}, {start}, ramp {ramp}, lambda {weight:g}, gamma {decoder_weight:g}"
-    how = how.format(**{"optimizer": "adam", "decoder_weight": 0.0, **options, "start": start})
+    how = "{steps} steps of {optimizer}, {start}, ramp {ramp}, lambda {weight:g}"
+    how = (how + ", gamma {decoder_weight:g}, beta {pixel_weight:g}").format(
+        **{"optimizer": "adam", "decoder_weight": 0.0, "pixel_weight": 0.0, **options, "start": start}
+    )
     return f"\n### {task}\n\n{scores['data']}; GE: {how}.\n\n{evaluate.to_markdown(rows)}"
 
 

@@ -65,8 +65,8 @@ def predicted(
 ) -> tf.Tensor:
     """R(m + (m - E(S(G(R(m))))) / 2): the starter's aim, corrected by half of what it missed.
 
-    Where R inverts z -> E(S(G(z))) up to an error that changes slowly with m, asking for more by what was missing cancels it, as
-    a fixed-point iteration does. It costs a pass forward, half an evaluation, and no derivative.
+    Where R inverts z -> E(S(G(z))) up to an error that changes slowly with m, asking for more by what was missing cancels
+    it, as a fixed-point iteration does. It costs a pass forward, half an evaluation, and no derivative.
 
     Args:
         starter: R, `[n, k]` -> `[n, d]`.
