@@ -84,7 +84,7 @@ def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: 
 @click.option("--task", "tasks", multiple=True, help="Default: all.")
 @click.option("--data", "folder", required=True)
 @click.option("--count", default=32, show_default=True, help="The last so many pictures are solved.")
-@click.option("--steps", default=13, show_default=True)
+@click.option("--steps", default=14, show_default=True)
 @click.option("--only", default="", help="Distances with this in their names.")
 def main(preset, tasks, folder, count, steps, only):
     loaded = presets.load(preset)

@@ -80,8 +80,8 @@ class SolveOptions:
 # starter says; on the sphere, since a progressive GAN does not see |z|.
 FIDELITIES = {
     "paper": SolveOptions(),
-    "fast": SolveOptions(steps=13, optimizer="lbfgs", start="starter", prior="sphere"),
-    "best": SolveOptions(steps=139, optimizer="lbfgs", start="starter", prior="sphere"),
+    "fast": SolveOptions(steps=14, optimizer="lbfgs", start="starter", prior="sphere"),
+    "best": SolveOptions(steps=140, optimizer="lbfgs", start="starter", prior="sphere"),
 }
 
 # The same where there is no starter, as for networks of one's own, of which nothing is known.

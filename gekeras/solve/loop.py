@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..config import SolveOptions
 from . import compaction, starts
-from .objective import Map, Target, Weights, identity, make_objective, masked
+from .objective import Map, Target, Weights, identity, make_objective
 from .optimizers import RAMPS, Optimizer, adam, lbfgs
 from .priors import PRIORS_OF
 
@@ -179,7 +179,7 @@ class Solver:
         if initial is not None:
             return self.prior.project(_given(initial, (_count(target), latent_size)))
         if options.start == "starter":
-            return self.prior.project(self._predicted(target))
+            return self.prior.project(self._predicted(target, options))
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
         if options.starts == 1:
             return tf.repeat(candidates, _count(target), axis=0)
@@ -190,16 +190,12 @@ class Solver:
         best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened)
         return tf.gather(candidates, best)
 
-    def _predicted(self, target: Target) -> tf.Tensor:
+    def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
         if self.starter is None:
             raise ValueError("there is no starter here that a solve could begin with: start must be 'random'")
         if target.code is None:
             raise ValueError("a starter reads a code, and the target has none: start must be 'random'")
-        return starts.predicted(self.starter, self._code_of, target)
-
-    def _code_of(self, latent: tf.Tensor, known: tf.Tensor | None) -> tf.Tensor:
-        """E(S(G(z)))."""
-        return self.compare[0](masked(self.generate(latent), known))
+        return self.starter(target.code)
 
     def _initial(self, latent: tf.Tensor) -> State:
         n = latent.shape[0]

@@ -1,5 +1,4 @@
-"""Where the iteration starts: draws from the generator's input distribution, N(0, I) in the paper (section 4.4), or what a
-starter predicts from the code."""
+"""Where the iteration starts: draws from the generator's input distribution, N(0, I) in the paper (section 4.4)."""
 
 from __future__ import annotations
 
@@ -10,7 +9,6 @@ import tensorflow as tf
 from .objective import Target, masked
 
 CHUNK = 64  # candidates at once: bounds the memory
-OVERSHOOT = 0.5  # 0.25 to 1 were tried, docs/solving.md
 
 Compare = Sequence[Callable[[tf.Tensor], tf.Tensor]]
 
@@ -56,28 +54,6 @@ def nearest(
         alone = Target(*(None if part is None else part[i : i + 1] for part in target))
         best.append(tf.argmin(_distances(compare, images, alone, weights, chunk)[0]))
     return tf.stack(best)
-
-
-def predicted(
-    starter: Callable[[tf.Tensor], tf.Tensor],
-    code_of: Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor],
-    target: Target,
-) -> tf.Tensor:
-    """R(m + (m - E(S(G(R(m))))) / 2): the starter's aim, corrected by half of what it missed.
-
-    Where R inverts z -> E(S(G(z))) up to an error that changes slowly with m, asking for more by what was missing cancels
-    it, as a fixed-point iteration does. It costs a pass forward, half an evaluation, and no derivative.
-
-    Args:
-        starter: R, `[n, k]` -> `[n, d]`.
-        code_of: z `[n, d]` and mask -> E(S(G(z))) `[n, k]`.
-        target: with a code.
-
-    Returns:
-        Latents `[n, d]`.
-    """
-    missed = target.code - code_of(starter(target.code), target.known)
-    return starter(target.code + OVERSHOOT * missed)
 
 
 def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
