@@ -3,9 +3,9 @@
     python benchmarks/solve.py --task superres --data pictures/ --count 64 -o results/
 
 An evaluation is one pass forward and backward through G, S and E for one picture; a pass forward alone counts as half, so
-that a screened start of 1000 candidates costs a picture that is solved alone 500. Seconds are of the
-whole batch divided by its pictures, with everything compiled, the measuring left out. Quality is that of the best
-iterate so far. A method whose numbers are in the output folder is not run again.
+that a screened start of 1000 candidates costs a picture that is solved alone 500. Seconds are of the whole batch divided by
+its pictures, with everything compiled, the measuring left out. Quality is that of the best iterate so far. A method whose
+numbers are in the output folder is not run again.
 """
 
 from __future__ import annotations

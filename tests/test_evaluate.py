@@ -180,6 +180,8 @@ def test_the_methods_of_reconstruct():
     assert (code != model.encode(y)).any()
     np.testing.assert_allclose(found["GE 8 bit"], model.solve_code(code, OPTIONS).image, atol=1e-5)
     np.testing.assert_allclose(found["ConvAE 8 bit"], decoder(code), atol=1e-5)
+    pixels = by_name(model, y, options=dataclasses.replace(OPTIONS, pixel_weight=3.0), bits=(8,))
+    np.testing.assert_allclose(pixels["GE 8 bit"], found["GE 8 bit"], atol=1e-5)  # whose receiver has no pixels
 
 
 def test_baselines_are_not_what_the_options_add_to_ge(model):
