@@ -106,6 +106,31 @@ HEAD = """| task | method | evaluations | s a picture | objective | MSE | PSNR |
 |---|---|---|---|---|---|---|---|---|"""
 
 
+AGAINST = """
+Over the paper's solve at its end: the ratio of the medians, and the largest ratio of the nine deciles.
+
+| task | method | evaluations | objective | in every decile | MSE | in every decile | mean MSE |
+|---|---|---|---|---|---|---|---|"""
+
+
+def against(task: str, found: dict[str, list[dict]]) -> list[str]:
+    """Rows of `AGAINST`: where the starter begins, and where each method ends."""
+    end = found["paper"][-1]
+    others = {name: rows for name, rows in found.items() if name not in ("paper", "invertGAN")}
+    first = next((rows[0] for name, rows in others.items() if name in ("fast", "best")), None)
+    table = {} if first is None else {"--steps 0": first}
+    table |= {name: rows[-1] for name, rows in others.items()}
+    lines = []
+    for name, row in table.items():
+        cells = []
+        for metric in ("objective", "mse"):
+            ratios = np.percentile(row[metric], range(10, 100, 10)) / np.percentile(end[metric], range(10, 100, 10))
+            cells += [f"{ratios[4]:.2f}", f"{ratios.max():.2f}"]
+        mean = np.mean(row["mse"]) / np.mean(end["mse"])
+        lines.append(f"| {task} | {name} | {row['evaluations']:g} | {' | '.join(cells)} | {mean:.2f} |")
+    return lines
+
+
 def draw(path: Path, task: str, found: dict[str, list[dict]], levels: dict[str, float]) -> None:
     """Median objective and average MSE, both logarithmic, against evaluations (Figure 9 of the paper)."""
     from matplotlib.figure import Figure
@@ -149,6 +174,7 @@ def main(preset, tasks, folder, count, names, steps, output):
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     text = [f"Preset {loaded.name}, N {len(items)} of {Path(folder).name}, {device}, TensorFlow {tf.__version__}. "]
     text += ["Qualities are median / worst decile.\n", HEAD]
+    compared = []
     for task in tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         y, known = observe(model, truth)
@@ -165,6 +191,8 @@ def main(preset, tasks, folder, count, names, steps, output):
             text += [line(task, name, row) for row in found[name]]
             click.echo("\n".join(text[-len(found[name]) :]))
         draw(output / f"{task}.png", task, found, baselines(model, loaded, y, known, truth))
+        compared += against(task, found) if "paper" in found else []
+    text += [AGAINST, *compared] if compared else []
     images.write_text(output / "solve.md", "\n".join(text) + "\n")
 
 
