@@ -211,7 +211,7 @@ def trials(trial: Trial, budget: int):
 
 @click.command()
 @click.option("--preset", default=presets.DEFAULT, show_default=True)
-@click.option("--task", default="superres", show_default=True)
+@click.option("--task", default="superres", show_default=True, help="One without a mask, that has a starter.")
 @click.option("--data", "folder", required=True)
 @click.option("--count", default=32, show_default=True, help="The last so many pictures are used.")
 @click.option("--budget", "budgets", type=int, multiple=True, default=(14, 140), show_default=True)
