@@ -126,8 +126,8 @@ def random_candidates(trial: Trial, count: int, kept: int) -> np.ndarray:
     drawn = trial.solver.prior.project(starts.draw(0, count, trial.model.latent_size, trial.model.latent))
     shown = starts.pictures(trial.solver.generate, drawn)
     weights = (1.0, 0.0, trial.options.decoder_weight)
-    apart = starts._distances(trial.solver.compare, shown, trial.target, weights, starts.CHUNK).numpy()
-    return drawn.numpy()[np.argsort(apart, axis=1)[:, :kept]]
+    best = starts.nearest(trial.solver.compare, shown, trial.target, weights, kept=kept)
+    return drawn.numpy()[best.numpy()]
 
 
 def turned(trial: Trial, count: int, t: float = 0.3) -> np.ndarray:

@@ -130,8 +130,10 @@ class GenerativeEncoder:
         if "starts" in given:
             given.setdefault("start", "random")
         aided = self.starter is not None and given.get("code_weight") != 0
-        sets = FIDELITIES if aided else UNAIDED
-        return dataclasses.replace(sets[fidelity], **{**defaults, **given})
+        chosen = (FIDELITIES if aided else UNAIDED)[fidelity]
+        if given.get("starts", chosen.starts) < chosen.finalists:
+            given.setdefault("finalists", given["starts"])
+        return dataclasses.replace(chosen, **{**defaults, **given})
 
     def encode(self, observation, known=None) -> np.ndarray:
         """m = E(x_dagger): measurements `[n, h, w, c]` -> code `[n, k]`; a low-resolution one is enlarged first.

@@ -66,7 +66,7 @@ def spread(
 
     Args:
         observation, known: as `GenerativeEncoder.solve`.
-        options: default `model.options()`, the fast set.
+        options: default `model.options()`, the fast set; without `finalists`, since the samples are what competes.
         samples: solves a picture, 2 or more.
         perturbation: t of `first_latents`, for a start by the starter.
         batch: solves at once; None: what the memory holds.
@@ -82,7 +82,7 @@ def spread(
         raise ValueError(f"samples must be 2 or more: one solve has no spread; received {samples}")
     if not 0 < perturbation < np.inf:
         raise ValueError(f"perturbation must be above 0 and finite; received {perturbation}")
-    began, options = time.perf_counter(), options or model.options()
+    began, options = time.perf_counter(), dataclasses.replace(options or model.options(), finalists=1)
     y = np.asarray(observation, np.float32)
     known = None if known is None else full_mask(known, y.shape)
     if batch is None:

@@ -161,7 +161,7 @@ def test_screening_weighs_the_decoded_picture(solver):
     images = curved_generator(drawn)
     wanted = truths(5)
     target = Target(tf.constant(codes(5)), decoded=tf.constant(wanted))
-    best = starts.nearest(solver.compare, images, target, (1.0, 0.0, 1e4))
+    best = starts.nearest(solver.compare, images, target, (1.0, 0.0, 1e4))[:, 0]
     np.testing.assert_array_equal(
         best, np.square(flat(images).numpy()[None] - flat(wanted).numpy()[:, None]).sum(2).argmin(1)
     )

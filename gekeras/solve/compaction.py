@@ -40,6 +40,16 @@ def gather(state: Any, rows: np.ndarray) -> Any:
     return tf.nest.map_structure(taken, state)
 
 
+def joined(states: list[Any]) -> Any:
+    """One state of several groups of pictures that have done the same steps; the inverse of `gather`."""
+
+    def put(*fields):
+        rank = fields[0].shape.rank
+        return tf.concat(fields, axis=max(rank - 2, 0)) if rank else tf.reduce_max(tf.stack(fields))
+
+    return tf.nest.map_structure(put, *states)
+
+
 def whole(crowd: Crowd) -> Any:
     """The state of all n pictures, those that have left as they left; without the optimizer's part, which has done its
     work."""
@@ -59,15 +69,14 @@ def shrink(crowd: Crowd) -> Crowd:
     if not active.any() or np.mean(~active) < LEAVING:
         return crowd
     kept = np.flatnonzero(active)
-    target = Target(*(None if part is None else tf.gather(part, kept) for part in crowd.target))
-    return Crowd(gather(crowd.state, kept), target, crowd.rows[kept], crowd.losses, whole(crowd))
+    return Crowd(gather(crowd.state, kept), crowd.target.of(kept), crowd.rows[kept], crowd.losses, whole(crowd))
 
 
-def advance(run, crowd: Crowd, parameters, stop: int, patience: int | None) -> tuple[Crowd, np.ndarray]:
+def advance(run, crowd: Crowd, stop: int, patience: int | None) -> tuple[Crowd, np.ndarray]:
     """Steps until `stop`, or until every picture has converged.
 
     Args:
-        run: the compiled loop, (state, target, parameters, stop) -> (state, objective at each iterate `[steps, k]`).
+        run: the compiled loop, (state, target, stop) -> (state, objective at each iterate `[steps, k]`).
         patience: pictures leave after every so many steps, when `loop` finds out who has converged; None: they stay.
 
     Returns:
@@ -77,7 +86,7 @@ def advance(run, crowd: Crowd, parameters, stop: int, patience: int | None) -> t
     while (step := int(crowd.state.step)) < stop and bool(tf.reduce_any(crowd.state.active)):
         # At step k * patience, k > 0, convergence is found out: the border lies right behind it.
         border = min(stop, (max(step - 1, 0) // patience + 1) * patience + 1) if patience else stop
-        state, found = run(crowd.state, crowd.target, parameters, tf.constant(border))
+        state, found = run(crowd.state, crowd.target, border)
         block = np.repeat(crowd.losses[None], found.shape[0], axis=0)
         block[:, crowd.rows] = found.numpy()
         blocks.append(block)

@@ -5,6 +5,7 @@ Memory is that of one forward and backward pass through G and E for the batch; t
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import SolveOptions
-from . import compaction, starts
+from . import compaction, halving, starts
 from .objective import Map, Target, Weights, identity, make_objective
 from .optimizers import RAMPS, Optimizer, adam, lbfgs
 from .priors import PRIORS_OF
@@ -26,9 +27,9 @@ class Solution(NamedTuple):
         latent: z* `[n, d]`, the iterate with the lowest objective of each image.
         image: G(z*) `[n, h, w, c]`, about [-1, 1].
         loss: the objective at z* `[n]`.
-        steps: gradient steps each image took `[n]`.
+        steps: gradient steps each image took `[n]`, those of its finalists included.
         history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took; an image that has
-            converged repeats its last one.
+            converged repeats its last one. While finalists compete, the best of theirs.
         seconds: wall-clock time of the whole solve, tracing included.
     """
 
@@ -123,7 +124,7 @@ class Solver:
             latent_size: d.
             initial: latents `[n, d]` to start from, in place of the start that the options name.
             callback: called with (steps done, best objective `[n]`, its latent `[n, d]`) before the first step, after every
-                `chunk` steps, and at the end.
+                `chunk` steps, and at the end; also once finalists have left one winner.
             chunk: steps between two calls; 0 means all of them, so that the whole solve is one call of one graph.
 
         Raises:
@@ -132,21 +133,33 @@ class Solver:
         """
         begin = time.perf_counter()
         target = _tensors(target if isinstance(target, Target) else Target(target))
-        parameters = _parameters(options)
-        state = self._initial(self._start(target, latent_size, options, initial))
-        n = state.latent.shape[0]
-        crowd = compaction.Crowd(state, target, np.arange(n), np.full(n, np.inf, np.float32))
-        leave = options.patience if options.tolerance and n > 1 and self.compiled(target, latent_size) else None
-        history = []
+        latent = self._start(target, latent_size, options, initial)  # [n, k, d], k finalists
+        n, count = latent.shape[:2]
+        plan = halving.make_plan(count, options.steps)
+        rivals = plan.rivals
+        parameters = _parameters(dataclasses.replace(options, steps=options.steps - rivals))  # the winner's own
         if callback:
-            callback(0, crowd.losses, state.latent.numpy())
-        while (step := int(crowd.state.step)) < options.steps and bool(tf.reduce_any(crowd.state.active)):
-            stop = min(step + (chunk or options.steps), options.steps)
-            crowd, losses = compaction.advance(self.advance, crowd, parameters, stop, leave)
+            callback(0, np.full(n, np.inf, np.float32), latent[:, 0].numpy())
+        leaving = options.tolerance > 0 and n > 1
+        any_number = (leaving or plan.rounds) and self.compiled(target, latent_size)  # before sizes that come once
+
+        def run(state, target, stop):
+            return self.advance(state, target, parameters, tf.constant(stop))
+
+        state = self._initial(tf.reshape(latent, (n * count, latent_size)))
+        state, history = halving.compete(run, state, target, plan, self.screened)
+        if callback and plan.rounds:
+            callback(len(history), state.best_loss.numpy(), state.best_latent.numpy())
+        losses = history[-1] if plan.rounds else np.full(n, np.inf, np.float32)
+        crowd, history = compaction.Crowd(state, target, np.arange(n), losses), [history]
+        while (done := int(crowd.state.step) + rivals) < options.steps and bool(tf.reduce_any(crowd.state.active)):
+            stop = min((done // chunk + 1) * chunk, options.steps) if chunk else options.steps
+            patience = options.patience if leaving and any_number else None
+            crowd, losses = compaction.advance(run, crowd, stop - rivals, patience)
             history.append(losses)
             if callback:
                 state = compaction.whole(crowd)
-                callback(int(state.step), state.best_loss.numpy(), state.best_latent.numpy())
+                callback(int(state.step) + rivals, state.best_loss.numpy(), state.best_latent.numpy())
         state, last, image = self.finish(compaction.whole(crowd), target, parameters)
         if bool(tf.reduce_any(state.active)):  # once all have converged, the loop has seen their last iterates
             history.append(np.where(state.active, last, crowd.losses)[None])
@@ -154,7 +167,7 @@ class Solver:
             state.best_latent.numpy(),
             image.numpy(),
             state.best_loss.numpy(),
-            state.taken.numpy(),
+            state.taken.numpy() + rivals,
             np.concatenate(history),
             time.perf_counter() - begin,
         )
@@ -176,18 +189,19 @@ class Solver:
             return None
 
     def _start(self, target: Target, latent_size: int, options: SolveOptions, initial=None) -> tf.Tensor:
+        """`[n, k, d]`, of each image the best first; k is `finalists` for random starts, else 1."""
         if initial is not None:
-            return self.prior.project(_given(initial, (_count(target), latent_size)))
+            return self.prior.project(_given(initial, (target.count, latent_size)))[:, None]
         if options.start == "starter":
-            return self.prior.project(self._predicted(target, options))
+            return self.prior.project(self._predicted(target, options))[:, None]
         candidates = self.prior.project(starts.draw(options.seed, options.starts, latent_size, self.latent))
         if options.starts == 1:
-            return tf.repeat(candidates, _count(target), axis=0)
+            return tf.repeat(candidates[None], target.count, axis=0)
         key = (options.seed, options.starts, latent_size)
         if key not in self.drawn:  # the batches of one large job share their candidates' pictures
             self.drawn = {key: starts.pictures(self.generate, candidates, self.screened)}
         weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
-        best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened)
+        best = starts.nearest(self.compare, self.drawn[key], target, weights, self.screened, kept=options.finalists)
         return tf.gather(candidates, best)
 
     def _predicted(self, target: Target, options: SolveOptions) -> tf.Tensor:
@@ -265,10 +279,6 @@ def _given(initial, shape: tuple[int, int]) -> tf.Tensor:
     if latent.shape != shape:
         raise ValueError(f"initial latents must be {list(shape)}; received {list(latent.shape)}")
     return latent
-
-
-def _count(target: Target) -> int:
-    return next(part.shape[0] for part in target if part is not None)
 
 
 def _keep_best(state: State, loss: tf.Tensor) -> State:

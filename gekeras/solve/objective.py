@@ -31,6 +31,15 @@ class Target(NamedTuple):
     known: tf.Tensor | None = None
     decoded: tf.Tensor | None = None
 
+    @property
+    def count(self) -> int:
+        """n."""
+        return next(part.shape[0] for part in self if part is not None)
+
+    def of(self, rows) -> Target:
+        """The target of some of its images, as often as `rows` names them."""
+        return Target(*(None if part is None else tf.gather(part, rows) for part in self))
+
 
 class Weights(NamedTuple):
     """The factors of the objective's terms, scalars."""

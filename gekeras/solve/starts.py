@@ -31,8 +31,9 @@ def nearest(
     target: Target,
     weights: tuple[float, float, float] = (1.0, 0.0, 0.0),
     chunk: int = CHUNK,
+    kept: int = 1,
 ) -> tf.Tensor:
-    """For each image the candidate with the lowest objective, without its prior.
+    """For each image the candidates with the lowest objective, without its prior.
 
     Section 5.4 proposes a comparison with the clean picture, which is not known here. The candidates are shared, so n images
     cost one pass of G a candidate, not n; only E and A are repeated where each image has a mask of its own.
@@ -43,21 +44,27 @@ def nearest(
         target: of n images.
         weights: alpha, beta, gamma.
         chunk: candidates at once.
+        kept: candidates an image.
 
     Returns:
-        Index of a candidate for each image, `[n]`.
+        Indices of candidates for each image, the best first, `[n, kept]`.
+    """
+    return tf.math.top_k(-distances(compare, images, target, weights, chunk), kept).indices
+
+
+def distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
+    """The objective of n images at `count` candidates, without its prior and up to a constant an image: `[n, count]`.
+
+    Args: as `nearest`.
     """
     if target.known is None:
-        return tf.argmin(_distances(compare, images, target, weights, chunk), axis=1)
-    best = []
-    for i in range(target.known.shape[0]):
-        alone = Target(*(None if part is None else part[i : i + 1] for part in target))
-        best.append(tf.argmin(_distances(compare, images, alone, weights, chunk)[0]))
-    return tf.stack(best)
+        return _distances(compare, images, target, weights, chunk)
+    alone = [_distances(compare, images, target.of([i]), weights, chunk) for i in range(target.count)]
+    return tf.concat(alone, axis=0)
 
 
 def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
-    """The objective of n images, without its prior and up to a constant an image, at `count` candidates: `[n, count]`."""
+    """As `distances`, of images that share one mask."""
     parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
     if target.decoded is not None:

@@ -1,0 +1,63 @@
+"""How many starts should take the first steps where no starter helps: the same work, shared differently.
+
+    python benchmarks/finalists.py --task superres --data faces-train-002.tar --count 64 --steps 100 --steps 500
+
+The preset's networks as if they were one's own: no starter, nor its averaged curvature, and the codes' objective alone; then
+CSGM's, ||A G(z) - y||^2 + lambda ||z||^2. Choose on pictures that no score is reported for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import tensorflow as tf
+
+from gekeras import GenerativeEncoder, data, images, metrics, presets
+from gekeras.config import UNAIDED
+from gekeras.methods import pixels_only
+
+CHUNK = 64
+
+
+@click.command()
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
+@click.option("--task", default="superres", show_default=True, help="One without a mask.")
+@click.option("--data", "folder", required=True)
+@click.option("--count", default=64, show_default=True, help="The last so many pictures are used.")
+@click.option("--steps", "budgets", type=int, multiple=True, default=(100,), show_default=True)
+@click.option("--finalists", "numbers", type=int, multiple=True, default=(1, 4, 8, 16), show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def main(preset, task, folder, count, budgets, numbers, seed):
+    loaded = presets.load(preset)
+    items = data.entries(folder)[-count:]
+    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    model = GenerativeEncoder.from_preset(loaded, task)
+    model.starter = None
+    y = np.asarray(model.task.sample(tf.constant(truth), (0, 0))[0])
+    click.echo(f"Preset {loaded.name}, {task}, N {len(items)} of {Path(folder).name}, seed {seed}.\n")
+    click.echo(
+        "| objective | steps | finalists | its median | its mean | MSE, median | MSE, mean | s a picture |\n"
+        + "|---" * 8
+        + "|"
+    )
+    for budget in budgets:
+        for finalists in numbers:
+            ours = dataclasses.replace(UNAIDED["fast"], steps=budget, finalists=finalists, seed=seed)
+            for name, options in (("codes", ours), ("pixels", pixels_only(ours))):
+                begin = time.perf_counter()
+                found = [model.solve(y[i : i + CHUNK], options) for i in range(0, len(y), CHUNK)]
+                seconds = (time.perf_counter() - begin) / len(y)
+                loss = np.concatenate([solution.loss for solution in found])
+                error = metrics.mse(np.clip(np.concatenate([solution.image for solution in found]), -1, 1), truth)
+                click.echo(
+                    f"| {name} | {budget} | {finalists} | {np.median(loss):.3f} | {loss.mean():.3f}"
+                    f" | {np.median(error):.4f} | {error.mean():.4f} | {seconds:.2f} |"
+                )
+
+
+if __name__ == "__main__":
+    main()
