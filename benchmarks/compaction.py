@@ -17,8 +17,9 @@ from contextlib import contextmanager
 import click
 import numpy as np
 import tensorflow as tf
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, Solution, config, data, images
+from gekeras import GenerativeEncoder, Solution, config
 from gekeras.solve import compaction
 
 
@@ -46,14 +47,6 @@ class Counter:
 
     def __getattr__(self, name):
         return getattr(self.run, name)
-
-
-def observations(model: GenerativeEncoder, folder: str, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Measurements of the last `count` pictures of a folder, and masks where the task has them."""
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, *model.shape[1:]).take(np.arange(len(items))))
-    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
-    return (y if known is None else y * known), known
 
 
 def line(name: str, found: list[tuple[Solution, Counter]], reference: Solution) -> str:
@@ -86,7 +79,7 @@ def main(preset, task, folder, count, fidelity, optimizer, steps, tolerance, pat
     model = GenerativeEncoder.from_preset(preset, task)
     options = model.options(fidelity, optimizer=optimizer, steps=steps, tolerance=tolerance)
     options = dataclasses.replace(options, patience=patience)
-    y, known = observations(model, folder, count)
+    y, known = observe(model, last(folder, count, *model.shape[1:]))
     solver, found = model.solver(options), {"all stay": [], "leave": []}
     run = solver.advance
     for k in range(rounds + 1):  # the first one traces, and meets every size

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import click
 import numpy as np
 import tensorflow as tf
+from pictures import last, observe
 
 from gekeras import GenerativeEncoder, data, images, metrics, presets
 from gekeras.solve import Solver, Target
@@ -36,9 +37,8 @@ class Pictures(NamedTuple):
     code: np.ndarray
 
 
-def observe(model: GenerativeEncoder, truth: np.ndarray) -> Pictures:
-    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
-    y = y if known is None else y * known
+def pictures_of(model: GenerativeEncoder, truth: np.ndarray) -> Pictures:
+    y, known = observe(model, truth)
     return Pictures(truth, y, known, model.encode(y, known))
 
 
@@ -88,17 +88,17 @@ def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: 
 @click.option("--only", default="", help="Distances with this in their names.")
 def main(preset, tasks, folder, count, steps, only):
     loaded = presets.load(preset)
+    truth = last(folder, count, loaded.resolution, loaded.channels)
     source = data.Source(data.entries(folder), loaded.resolution, loaded.channels)
-    truth = images.from_uint8(source.take(np.arange(len(source) - count, len(source))))
-    others = images.from_uint8(source.take(np.arange(min(1024, len(source) - count))))
-    click.echo(f"Preset {loaded.name}, N {count} of {Path(folder).name}, {steps} steps from the starter.\n")
+    others = images.from_uint8(source.take(np.arange(min(1024, len(source) - len(truth)))))
+    click.echo(f"Preset {loaded.name}, N {len(truth)} of {Path(folder).name}, {steps} steps from the starter.\n")
     click.echo(
         "| task | distance | objective of the codes, median | MSE, median | MSE, mean | SSIM |\n|---|---|---|---|---|---|"
     )
     for task in tasks or loaded.tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
-        codes = np.concatenate([observe(model, others[i : i + 64]).code for i in range(0, len(others), 64)])
-        found = observe(model, truth)
+        codes = np.concatenate([pictures_of(model, others[i : i + 64]).code for i in range(0, len(others), 64)])
+        found = pictures_of(model, truth)
         for name, solve in solves(model, found, codes, steps).items():
             if only not in name:
                 continue

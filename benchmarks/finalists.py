@@ -14,9 +14,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-import tensorflow as tf
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, data, images, metrics, presets
+from gekeras import GenerativeEncoder, metrics, presets
 from gekeras.config import UNAIDED
 from gekeras.methods import pixels_only
 
@@ -33,12 +33,11 @@ CHUNK = 64
 @click.option("--seed", default=0, show_default=True)
 def main(preset, task, folder, count, budgets, numbers, seed):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    truth = last(folder, count, loaded.resolution, loaded.channels)
     model = GenerativeEncoder.from_preset(loaded, task)
     model.starter = None
-    y = np.asarray(model.task.sample(tf.constant(truth), (0, 0))[0])
-    click.echo(f"Preset {loaded.name}, {task}, N {len(items)} of {Path(folder).name}, seed {seed}.\n")
+    y = observe(model, truth)[0]
+    click.echo(f"Preset {loaded.name}, {task}, N {len(truth)} of {Path(folder).name}, seed {seed}.\n")
     click.echo(
         "| objective | steps | finalists | its median | its mean | MSE, median | MSE, mean | s a picture |\n"
         + "|---" * 8

@@ -12,8 +12,9 @@ import dataclasses
 
 import click
 import numpy as np
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, Solver, data, images, metrics, presets
+from gekeras import GenerativeEncoder, Solver, metrics, presets
 from gekeras.config import UNAIDED
 from gekeras.methods import pixels_only
 from gekeras.operators import make_task
@@ -22,7 +23,7 @@ from gekeras.solve import Target
 
 def rows(model: GenerativeEncoder, truth: np.ndarray, steps: int):
     """name -> pictures `[n, h, w, c]`."""
-    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(truth, (0, 0)))
+    y, known = observe(model, truth)
     fast = model.options()
     long = dataclasses.replace(fast, steps=steps)
     yield "ConvAE, DC(E(observation))", model.decode(model.encode(y, known))
@@ -47,9 +48,8 @@ def rows(model: GenerativeEncoder, truth: np.ndarray, steps: int):
 @click.option("--steps", default=600, show_default=True, help="Of the long solves.")
 def main(preset, tasks, folder, count, steps):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
-    click.echo(f"preset {loaded.name}, N {len(items)}\n\n| task | what | MSE | SSIM |\n|---|---|---|---|")
+    truth = last(folder, count, loaded.resolution, loaded.channels)
+    click.echo(f"preset {loaded.name}, N {len(truth)}\n\n| task | what | MSE | SSIM |\n|---|---|---|---|")
     for task in tasks:
         for name, pictures in rows(GenerativeEncoder.from_preset(loaded, task), truth, steps):
             found = metrics.scores(np.clip(pictures, -1, 1), truth)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-import tensorflow as tf
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, data, images, metrics, presets
+from gekeras import GenerativeEncoder, metrics, presets
 
 PRIORS = ("l2", "norm", "sphere")  # the last has no weight
 WEIGHTS = (0.0001, 0.001, 0.01, 0.1)
@@ -24,7 +24,7 @@ LEVELS = (0.01, 0.1, 0.5)
 
 def rows(model: GenerativeEncoder, truth: np.ndarray, fidelity: str):
     """(prior, lambda or None, MSE of each picture) for the measurements of one level."""
-    y = np.asarray(model.task.sample(tf.constant(truth), (0, 0))[0])
+    y = observe(model, truth)[0]
     for prior, weight in itertools.product(PRIORS, WEIGHTS):
         if prior != "sphere" or weight == WEIGHTS[0]:
             found = model.solve(y, model.options(fidelity, prior=prior, weight=weight)).image
@@ -38,9 +38,8 @@ def rows(model: GenerativeEncoder, truth: np.ndarray, fidelity: str):
 @click.option("--fidelity", default="fast", show_default=True)
 def main(preset, folder, count, fidelity):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
-    click.echo(f"Preset {loaded.name}, N {len(items)} of {Path(folder).name}, {fidelity}. MSE: mean / median.\n")
+    truth = last(folder, count, loaded.resolution, loaded.channels)
+    click.echo(f"Preset {loaded.name}, N {len(truth)} of {Path(folder).name}, {fidelity}. MSE: mean / median.\n")
     click.echo("| sigma | prior | lambda | MSE |\n|---|---|---|---|")
     for sigma in LEVELS:
         model = GenerativeEncoder.from_preset(loaded, "denoise", parameters={"sigma": sigma})

@@ -18,8 +18,9 @@ from pathlib import Path
 import click
 import numpy as np
 import tensorflow as tf
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, SolveOptions, data, images, metrics, presets
+from gekeras import GenerativeEncoder, SolveOptions, images, metrics, presets
 from gekeras.config import FIDELITIES, UNAIDED
 from gekeras.methods import pixels_only
 from gekeras.solve import Solver, Target
@@ -38,12 +39,6 @@ METHODS = {
     "Adam, best of 1000": dataclasses.replace(PAPER, steps=1400, starts=1000),
     "invertGAN": pixels_only(PAPER),
 }
-
-
-def observe(model: GenerativeEncoder, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Measurements, and masks where the task has them, without what is missing."""
-    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
-    return (y if known is None else y * known), known
 
 
 def options_of(model: GenerativeEncoder, name: str) -> SolveOptions:
@@ -168,11 +163,10 @@ def baselines(model: GenerativeEncoder, loaded: presets.Preset, y, known, truth)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(preset, tasks, folder, count, names, steps, output):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    truth = last(folder, count, loaded.resolution, loaded.channels)
     output.mkdir(parents=True, exist_ok=True)
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    text = [f"Preset {loaded.name}, N {len(items)} of {Path(folder).name}, {device}, TensorFlow {tf.__version__}. "]
+    text = [f"Preset {loaded.name}, N {len(truth)} of {Path(folder).name}, {device}, TensorFlow {tf.__version__}. "]
     text += ["Qualities are median / worst decile.\n", HEAD]
     compared = []
     for task in tasks:

@@ -22,8 +22,9 @@ from pathlib import Path
 import click
 import numpy as np
 import tensorflow as tf
+from pictures import last, observe
 
-from gekeras import GenerativeEncoder, SolveOptions, data, images, metrics, presets
+from gekeras import GenerativeEncoder, SolveOptions, metrics, presets
 from gekeras.solve import Solver, Target, starts
 
 CHUNK = 32
@@ -35,7 +36,7 @@ class Trial:
     def __init__(self, model: GenerativeEncoder, truth: np.ndarray):
         self.model, self.truth = model, truth
         self.options = model.options("fast", pixel_weight=0.0)
-        self.y = np.asarray(model.task.sample(tf.constant(truth), (0, 0))[0])
+        self.y = observe(model, truth)[0]
         self.target = model.target(self.y, self.options)
         self.solver = model.solver(self.options)
         self.start = self._started()
@@ -218,10 +219,9 @@ def trials(trial: Trial, budget: int):
 @click.option("--only", default="", help="Methods with this in their names.")
 def main(preset, task, folder, count, budgets, only):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    truth = last(folder, count, loaded.resolution, loaded.channels)
     trial = Trial(GenerativeEncoder.from_preset(loaded, task), truth)
-    click.echo(f"Preset {loaded.name}, {task}, N {len(items)} of {Path(folder).name}.\n")
+    click.echo(f"Preset {loaded.name}, {task}, N {len(truth)} of {Path(folder).name}.\n")
     click.echo("| evaluations | method | objective of the codes, median | MSE, median | MSE, mean |\n|---|---|---|---|---|")
     for budget in budgets:
         for name, solve in trials(trial, budget):

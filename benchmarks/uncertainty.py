@@ -16,18 +16,13 @@ from pathlib import Path
 import click
 import numpy as np
 import tensorflow as tf
+from pictures import last, observe
 from scipy.stats import ConstantInputWarning, spearmanr
 
-from gekeras import GenerativeEncoder, data, images, metrics, presets, uncertainty
+from gekeras import GenerativeEncoder, images, metrics, presets, uncertainty
 from gekeras.config import FIDELITIES, to_dict
 
 BINS = 20  # of equally many pixels
-
-
-def observe(model: GenerativeEncoder, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Measurements, and masks where the task has them, without what is missing."""
-    y, known = (None if part is None else np.asarray(part) for part in model.task.sample(tf.constant(truth), (0, 0)))
-    return (y if known is None else y * known), known
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -121,8 +116,7 @@ def run(model: GenerativeEncoder, truth: np.ndarray, options, samples: int, pert
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(preset, tasks, folder, count, samples, perturbation, fidelity, output, **changes):
     loaded = presets.load(preset)
-    items = data.entries(folder)[-count:]
-    truth = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
+    truth = last(folder, count, loaded.resolution, loaded.channels)
     output.mkdir(parents=True, exist_ok=True)
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     text = [f"Preset {loaded.name}, {Path(folder).name}, {fidelity}, {device}, TensorFlow {tf.__version__}.\n", HEAD]
