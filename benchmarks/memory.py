@@ -33,11 +33,13 @@ def measure(model: GenerativeEncoder, options: config.SolveOptions, batch: int, 
     code = model.encoder(model.task.forward(model.generator(latent[:1])))
     target = Target(tf.repeat(code, batch, axis=0))
     solver = model.solver(options)
-    run = solver.compiled(target, model.latent_size)
+    run = solver.compiled(target, model.latent_size, options)
     state = solver._initial(latent)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to what is held now
-    solver.advance(state, target, _parameters(options), tf.constant(steps))[1].numpy()
+    solver.advance(
+        state, target, _parameters(options, solver.metric(target, model.latent_size, options)), tf.constant(steps)
+    )[1].numpy()
     return resident("VmHWM") - before, memory.need_of(run)
 
 

@@ -128,6 +128,7 @@ solve_options = options(
     click.option("--start", type=click.Choice(config.STARTS), help="Where to begin: as the starter says, or at random."),
     click.option("--starts", type=click.IntRange(min=1), help="Random starts to screen."),
     click.option("--finalists", type=click.IntRange(min=1), help="Best of them that take the first steps, on trial."),
+    click.option("--probes", type=click.IntRange(min=0), help="Draws that the curvature for lbfgs is measured with."),
     click.option("--optimizer", type=click.Choice(config.OPTIMIZERS), help="adam, the paper's, or lbfgs."),
     click.option("--ramp", type=click.Choice(config.RAMPS), help="cosine: Adam's rate falls to zero over the steps."),
     click.option("--weight", type=click.FloatRange(min=0), help="lambda, the weight of the prior."),

@@ -66,7 +66,7 @@ def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, a
         asked: the user's own number, which is taken as it is.
     """
     solver = model.solver(options)
-    batch = Batch(asked) if asked else of_need(need_of(solver.compiled(target, model.latent_size)))
+    batch = Batch(asked) if asked else of_need(need_of(solver.compiled(target, model.latent_size, options)))
     for each in (solver, model.solver(options, options.precision)):  # the same one in float32
         each.screened = min(batch.size, starts.CHUNK)  # a pass forward alone needs less than a step
     return batch

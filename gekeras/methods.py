@@ -87,7 +87,7 @@ def pixels_only(options: SolveOptions) -> SolveOptions:
     changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False}
     if options.start == "starter":
         unaided = UNAIDED["fast"]
-        changes |= {name: getattr(unaided, name) for name in ("start", "starts", "finalists")}
+        changes |= {name: getattr(unaided, name) for name in ("start", "starts", "finalists", "probes")}
         changes["steps"] = max(options.steps, unaided.steps)
     return dataclasses.replace(options, **changes)
 

@@ -31,6 +31,9 @@ class SolveOptions:
             the lowest objective (without its prior) is the start; 1 is the paper's.
         finalists: so many of the best candidates take the first steps, of which the better go on, until one is left; their
             steps count as the picture's, and take half of `steps` at most.
+        probes: of L-BFGS: draws that its metric is taken from, the inverse of the averaged curvature. Each is as much work
+            as an evaluation, all of them once for all pictures, and none for less than 20 steps; 0: the starter's metric if
+            there is one.
         tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
         patience: see `tolerance`.
         seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
@@ -51,6 +54,7 @@ class SolveOptions:
     start: str = "random"
     starts: int = 1
     finalists: int = 1
+    probes: int = 0
     tolerance: float = 0.0
     patience: int = 20
     seed: int = 0
@@ -71,6 +75,7 @@ class SolveOptions:
         require(any(every), "code_weight, pixel_weight and decoder_weight must not all be 0", every)
         require(self.starts >= 1, "starts must be 1 or more", self.starts)
         require(1 <= self.finalists <= self.starts, "finalists must be 1 or more, and no more than starts", self.finalists)
+        require(self.probes >= 0, "probes must be 0 or more", self.probes)
         require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
         require(self.patience >= 1, "patience must be 1 or more", self.patience)
         require(self.optimizer in OPTIMIZERS, f"optimizer must be one of {', '.join(OPTIMIZERS)}", self.optimizer)
@@ -91,6 +96,6 @@ FIDELITIES = {
 # The same where there is no starter, as for networks of one's own, of which nothing is known.
 UNAIDED = {
     "paper": SolveOptions(),
-    "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256, finalists=8),
-    "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256, finalists=8),
+    "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256, finalists=8, probes=256),
+    "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256, finalists=8, probes=256),
 }

@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import SolveOptions
-from . import compaction, halving, starts
-from .objective import Map, Target, Weights, identity, make_objective
-from .optimizers import RAMPS, Optimizer, adam, lbfgs
+from . import compaction, curvature, halving, starts
+from .objective import Map, Target, Weights, identity, make_objective, make_residuals
+from .optimizers import OPTIMIZERS, RAMPS
 from .priors import PRIORS_OF
 
 
@@ -62,6 +62,7 @@ class Parameters(NamedTuple):
     weights: Weights
     tolerance: tf.Tensor
     patience: tf.Tensor
+    metric: tf.Tensor | None  # [d, d] of L-BFGS; None: the identity
 
 
 # Called with the steps done, the best objective `[n]` and its latent `[n, d]`.
@@ -76,7 +77,7 @@ class Solver:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
         prior, ramp, optimizer: names from `priors.PRIORS` and `optimizers.RAMPS`, and "adam" or "lbfgs".
         starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`; its attribute `inverse_curvature` `[d, d]`, if
-            it has one, is the metric of L-BFGS, wherever the solve starts.
+            it has one, is the metric of L-BFGS, wherever the solve starts, unless `SolveOptions.probes` asks for another.
         latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
     """
 
@@ -94,7 +95,10 @@ class Solver:
         starter: Map | None = None,
     ):
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
-        self.optimizer: Optimizer = adam() if optimizer == "adam" else lbfgs(getattr(starter, "inverse_curvature", None))
+        self.optimizer, self.bent = OPTIMIZERS[optimizer], optimizer == "lbfgs"
+        self.known_metric = getattr(starter, "inverse_curvature", None)
+        self.residuals = make_residuals(generator, encoder, forward, measure)
+        self.metrics: dict[tuple, tf.Tensor] = {}
         self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
@@ -137,11 +141,12 @@ class Solver:
         n, count = latent.shape[:2]
         plan = halving.make_plan(count, options.steps)
         rivals = plan.rivals
-        parameters = _parameters(dataclasses.replace(options, steps=options.steps - rivals))  # the winner's own
+        metric = self.metric(target, latent_size, options)
+        parameters = _parameters(dataclasses.replace(options, steps=options.steps - rivals), metric)  # the winner's own
         if callback:
             callback(0, np.full(n, np.inf, np.float32), latent[:, 0].numpy())
         leaving = options.tolerance > 0 and n > 1
-        any_number = (leaving or plan.rounds) and self.compiled(target, latent_size)  # before sizes that come once
+        any_number = (leaving or plan.rounds) and self.compiled(target, latent_size, options)  # before sizes that come once
 
         def run(state, target, stop):
             return self.advance(state, target, parameters, tf.constant(stop))
@@ -172,18 +177,46 @@ class Solver:
             time.perf_counter() - begin,
         )
 
-    def compiled(self, target: Target, latent_size: int):
+    def metric(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor | None:
+        """L-BFGS's, `[d, d]`, or None: the inverse of the averaged curvature, which depends on no picture, or the starter's.
+
+        Args:
+            target: tells which terms the objective has.
+        """
+        if not self._drawn(options):
+            return self.known_metric if self.bent else None
+        terms = ((options.code_weight, target.code), (options.pixel_weight, target.measurement))
+        terms += ((options.decoder_weight, target.decoded),)
+        weights = tuple(0.0 if part is None else weight for weight, part in terms)
+        key = (options.probes, latent_size, weights)
+        if key not in self.metrics:
+            found = curvature.average(
+                self.residuals(*weights),
+                lambda count, i: starts.draw(i, count, latent_size, self.latent),
+                options.probes,
+                chunk=self.screened,
+            )
+            self.metrics[key] = tf.constant(curvature.inverse(found))
+        return self.metrics[key]
+
+    def _drawn(self, options: SolveOptions) -> bool:
+        """Whether the metric is drawn for these options."""
+        return self.bent and options.probes > 0 and options.steps >= curvature.FEWEST
+
+    def compiled(self, target: Target, latent_size: int, options: SolveOptions):
         """The loop for any number of images, traced on the first call: a `ConcreteFunction`, or None where a network wants
         to know the number.
 
         Args:
             target: one like those that will be solved, with as many images as you like.
+            options: of the solves; of them only whether there is a metric counts.
         """
+        metric = tf.TensorSpec([latent_size] * 2) if self._drawn(options) else self.metric(target, latent_size, options)
         target = compaction.any_target(_tensors(target))
         state = compaction.any_number(self._initial(tf.zeros([1, latent_size])))
         try:
             return self.advance.get_concrete_function(
-                state, target, _parameters(SolveOptions()), tf.TensorSpec([], tf.int32)
+                state, target, _parameters(options, metric), tf.TensorSpec([], tf.int32)
             )
         except (TypeError, ValueError):  # as `tf.reshape(x, (x.shape[0], -1))` raises them
             return None
@@ -250,7 +283,8 @@ class Solver:
         loss = tf.ensure_shape(loss, state.latent.shape[:1])
         state = _keep_best(state, loss)
         rate = parameters.learning_rate * self.ramp(state.step, parameters.steps)
-        moved, optimizer = self.optimizer.update(state.latent, loss, gradient, state.optimizer, state.step, rate)
+        how = (state.optimizer, state.step, rate, parameters.metric)
+        moved, optimizer = self.optimizer.update(state.latent, loss, gradient, *how)
         moved = self.prior.project(moved)
         active = _still_active(state, parameters)
         latent = tf.where(active[:, None], moved, state.latent)
@@ -294,7 +328,7 @@ def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
     return state.active & ~(at_mark & stalled & (parameters.tolerance > 0))
 
 
-def _parameters(options: SolveOptions) -> Parameters:
+def _parameters(options: SolveOptions, metric) -> Parameters:
     weights = (options.code_weight, options.pixel_weight, options.weight, options.decoder_weight)
     return Parameters(
         tf.constant(options.steps),
@@ -302,4 +336,5 @@ def _parameters(options: SolveOptions) -> Parameters:
         Weights(*(tf.constant(w, tf.float32) for w in weights)),
         tf.constant(options.tolerance, tf.float32),
         tf.constant(options.patience),
+        metric,
     )

@@ -97,3 +97,21 @@ def make_objective(
         return loss
 
     return objective
+
+
+def make_residuals(generator: Map, encoder: Map, forward: Map, measure: Map = identity) -> Callable[..., Map]:
+    """r(z) with the objective's Jacobian, `residuals(alpha, beta, gamma)`: latent `[n, d]` -> its parts, `[n, ...]` each.
+
+    What the terms compare with drops out of a Jacobian. Masks are left out, so that r is the same for every image. Args as
+    `make_objective`; a term without weight is left out.
+    """
+
+    def residuals(code: float, pixel: float, decoded: float) -> Map:
+        def parts(latent: tf.Tensor) -> list[tf.Tensor]:
+            image = generator(latent)
+            terms = ((code, lambda x: encoder(forward(x))), (pixel, measure), (decoded, identity))
+            return [weight**0.5 * term(image) for weight, term in terms if weight]
+
+        return parts
+
+    return residuals

@@ -16,9 +16,10 @@ from .lbfgs import lbfgs_init, lbfgs_update
 
 
 class Optimizer(NamedTuple):
-    """`init(latent) -> state`; `update(latent, loss, gradient, state, step, rate) -> (next latent, next state)`.
+    """`init(latent) -> state`; `update(latent, loss, gradient, state, step, rate, metric) -> (next latent, next state)`.
 
-    All of n problems at once and each by itself: latent and gradient `[n, d]`, loss `[n]`, step and rate [].
+    All of n problems at once and each by itself: latent and gradient `[n, d]`, loss `[n]`, step and rate []; the metric is
+    `lbfgs_update`'s.
     """
 
     init: Callable[[tf.Tensor], Any]
@@ -58,25 +59,22 @@ def ramp_cosine(step: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
 
 
 def adam() -> Optimizer:
-    def update(latent, loss, gradient, state, step, rate):
+    def update(latent, loss, gradient, state, step, rate, metric=None):
         change, state = adam_update(gradient, state, step, rate)
         return latent + change, state
 
     return Optimizer(adam_init, update)
 
 
-def lbfgs(metric=None) -> Optimizer:
-    """Its first step is as long as Adam's is: rate sqrt(d).
+def lbfgs() -> Optimizer:
+    """Its first step is as long as Adam's is: rate sqrt(d)."""
 
-    Args:
-        metric: see `lbfgs_update`.
-    """
-
-    def update(latent, loss, gradient, state, step, rate):
+    def update(latent, loss, gradient, state, step, rate, metric=None):
         first_move = rate * tf.sqrt(tf.cast(latent.shape[1], latent.dtype))
         return lbfgs_update(latent, loss, gradient, state, first_move, metric)
 
     return Optimizer(lbfgs_init, update)
 
 
+OPTIMIZERS = {"adam": adam(), "lbfgs": lbfgs()}
 RAMPS = {"none": ramp_none, "cosine": ramp_cosine}

@@ -21,6 +21,7 @@ from ..config import StarterOptions
 from ..models.precision import building_in, training_policy
 from ..models.starter import Starter, stretching, whitening
 from ..operators import Task
+from ..solve import curvature
 from . import checkpoints
 from .generators import draw
 from .run import Run
@@ -113,26 +114,13 @@ class Problem:
         return np.concatenate(found)
 
     def curvature(self, probes: int, seed: int, weight: float = 0.0) -> np.ndarray:
-        """H = E[J^T J] `[d, d]`, J the Jacobian of (E(S(G(z))), sqrt(gamma) G(z)), from gradients of random directions u:
-        E[u u^T] = I."""
+        """H = E[J^T J] `[d, d]`, J the Jacobian of (E(S(G(z))), sqrt(gamma) G(z))."""
 
-        @tf.function(reduce_retracing=True)
-        def pull_back(z, u, seed):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(z)
-                code, image = self.parts_of(z)
-            if not weight:
-                return tape.gradient(code, z, output_gradients=u)
-            v = weight**0.5 * tf.random.stateless_normal(tf.shape(image), seed)
-            return tape.gradient([code, image], z, output_gradients=[u, v])
+        def residuals(z):
+            code, image = self.parts_of(z)
+            return [code, weight**0.5 * image] if weight else [code]
 
-        total = np.zeros((self.latent_size, self.latent_size))
-        for i in range(0, probes, CHUNK):
-            z = self.draw(min(CHUNK, probes - i), (seed, i))
-            u = tf.random.stateless_normal((len(z), self.compiled(z).shape[1]), seed=(seed + 1, i))
-            pulled = pull_back(z, u, tf.constant((seed + 2, i))).numpy().astype(np.float64)
-            total += pulled.T @ pulled
-        return total / probes
+        return curvature.average(residuals, lambda count, i: self.draw(count, (seed, i)), probes, seed + 1)
 
     def fingerprint(self) -> list[float]:
         """The codes of a few fixed latents, in one row: tells one pair (G, E) from another, whatever file they come from."""
@@ -193,10 +181,10 @@ def _prepare(nets: Networks, options: StarterOptions, problem: Problem, real: np
     """The fixed ends of the network, then the fit to pairs."""
     latent = problem.draw(options.pairs, (options.seed, 0))
     codes = problem.codes(latent)
-    curvature = problem.curvature(options.probes, options.seed + 2, options.decoder_weight)
+    bends = problem.curvature(options.probes, options.seed + 2, options.decoder_weight)
     nets.starter.get_layer("whiten").set_weights(whitening(codes if real is None else np.concatenate([codes, real])))
-    nets.starter.get_layer("stretch").set_weights([stretching(curvature)])
-    metric = curvature + 0.05 * np.trace(curvature) / len(curvature) * np.eye(len(curvature))
+    nets.starter.get_layer("stretch").set_weights([stretching(bends)])
+    metric = bends + 0.05 * np.trace(bends) / len(bends) * np.eye(len(bends))
     target = nets.starter.get_layer("latent")(latent) if problem.latent == "normal" else latent  # G sees its direction only
     _fit(nets, options, tf.constant(metric, tf.float32), tf.constant(codes), target)
 

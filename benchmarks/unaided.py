@@ -1,6 +1,6 @@
-"""How many starts should take the first steps where no starter helps: the same work, shared differently.
+"""Where no starter helps: how many starts should take the first steps, and what the curvature of draws is worth.
 
-    python benchmarks/finalists.py --task superres --data faces-train-002.tar --count 64 --steps 100 --steps 500
+    python benchmarks/unaided.py --task superres --data faces-train-002.tar --count 64 --steps 100 --steps 500
 
 The preset's networks as if they were one's own: no starter, nor its averaged curvature, and the codes' objective alone; then
 CSGM's, ||A G(z) - y||^2 + lambda ||z||^2. Choose on pictures that no score is reported for.
@@ -9,7 +9,7 @@ CSGM's, ||A G(z) - y||^2 + lambda ||z||^2. Choose on pictures that no score is r
 from __future__ import annotations
 
 import dataclasses
-import time
+import itertools
 from pathlib import Path
 
 import click
@@ -30,8 +30,10 @@ CHUNK = 64
 @click.option("--count", default=64, show_default=True, help="The last so many pictures are used.")
 @click.option("--steps", "budgets", type=int, multiple=True, default=(100,), show_default=True)
 @click.option("--finalists", "numbers", type=int, multiple=True, default=(1, 4, 8, 16), show_default=True)
+@click.option("--probes", "draws", type=int, multiple=True, default=(0, 128, 256), show_default=True)
+@click.option("--objective", "kinds", type=click.Choice(["codes", "pixels"]), multiple=True, default=("codes", "pixels"))
 @click.option("--seed", default=0, show_default=True)
-def main(preset, task, folder, count, budgets, numbers, seed):
+def main(preset, task, folder, count, budgets, numbers, draws, kinds, seed):
     loaded = presets.load(preset)
     truth = last(folder, count, loaded.resolution, loaded.channels)
     model = GenerativeEncoder.from_preset(loaded, task)
@@ -39,23 +41,18 @@ def main(preset, task, folder, count, budgets, numbers, seed):
     y = observe(model, truth)[0]
     click.echo(f"Preset {loaded.name}, {task}, N {len(truth)} of {Path(folder).name}, seed {seed}.\n")
     click.echo(
-        "| objective | steps | finalists | its median | its mean | MSE, median | MSE, mean | s a picture |\n"
-        + "|---" * 8
-        + "|"
+        "| objective | steps | probes | finalists | its median | its mean | MSE, median | MSE, mean |\n" + "|---" * 8 + "|"
     )
-    for budget in budgets:
-        for finalists in numbers:
-            ours = dataclasses.replace(UNAIDED["fast"], steps=budget, finalists=finalists, seed=seed)
-            for name, options in (("codes", ours), ("pixels", pixels_only(ours))):
-                begin = time.perf_counter()
-                found = [model.solve(y[i : i + CHUNK], options) for i in range(0, len(y), CHUNK)]
-                seconds = (time.perf_counter() - begin) / len(y)
-                loss = np.concatenate([solution.loss for solution in found])
-                error = metrics.mse(np.clip(np.concatenate([solution.image for solution in found]), -1, 1), truth)
-                click.echo(
-                    f"| {name} | {budget} | {finalists} | {np.median(loss):.3f} | {loss.mean():.3f}"
-                    f" | {np.median(error):.4f} | {error.mean():.4f} | {seconds:.2f} |"
-                )
+    for name, budget, probes, finalists in itertools.product(kinds, budgets, draws, numbers):
+        ours = dataclasses.replace(UNAIDED["fast"], steps=budget, finalists=finalists, probes=probes, seed=seed)
+        options = ours if name == "codes" else pixels_only(ours)
+        found = [model.solve(y[i : i + CHUNK], options) for i in range(0, len(y), CHUNK)]
+        loss = np.concatenate([solution.loss for solution in found])
+        error = metrics.mse(np.clip(np.concatenate([solution.image for solution in found]), -1, 1), truth)
+        click.echo(
+            f"| {name} | {budget} | {probes} | {finalists} | {np.median(loss):.3f} | {loss.mean():.3f}"
+            f" | {np.median(error):.4f} | {error.mean():.4f} |"
+        )
 
 
 if __name__ == "__main__":
