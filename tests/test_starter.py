@@ -208,8 +208,8 @@ def test_a_solve_begins_where_it_says(started, rng):
     assert (none.steps == 0).all()
     fast = model.solve(y, model.options())
     assert (fast.loss < none.loss).all() and (fast.steps == FIDELITIES["fast"].steps).all()
-    alone = model.solve(y[1:], model.options())
-    np.testing.assert_allclose(alone.image[0], fast.image[1], atol=1e-3)
+    together, alone = (model.solve(part, model.options(steps=6)) for part in (y, y[1:]))  # before rounding has grown
+    np.testing.assert_allclose(alone.image[0], together.image[1], atol=1e-3)
 
 
 def test_without_one_there_are_more_steps_and_screened_starts(tiny, started):

@@ -13,37 +13,38 @@ import tensorflow as tf
 
 FLOOR = 0.3  # mu over the mean eigenvalue: some hundred draws tell the larger eigenvalues only
 FEWEST = 20  # steps below which drawing does not pay
-CHUNK = 64  # draws at once
+CHUNK = 64  # latents at once
+SEEDS = (1_000_003, 7)  # of the latents and of the directions
 
 
 def average(
-    residuals: Callable[[tf.Tensor], list[tf.Tensor]],
-    draw: Callable[[int, int], tf.Tensor],
-    count: int,
-    seed: int = 0,
-    chunk: int = CHUNK,
+    residuals: Callable[[tf.Tensor], list[tf.Tensor]], latents: tf.Tensor, seed: int = 0, chunk: int = CHUNK
 ) -> np.ndarray:
-    """H `[d, d]` in float64: the mean of v v^T, v = J^T u with random directions u, since E[u u^T] = I.
+    """H `[d, d]` in float64: the mean of v v^T, v = J^T u with a random direction u for each latent, since E[u u^T] = I.
 
     Args:
         residuals: latents `[n, d]` -> parts `[n, ...]` of r, J being the Jacobian of all of them.
-        draw: (n, i) -> the i-th to (i + n)-th latent `[n, d]`.
-        count: of draws.
-        seed: of the directions.
-        chunk: draws at once.
+        latents: where, `[count, d]`.
+        seed: of the directions; the latents must have been drawn with another one.
+        chunk: latents at once; the result does not depend on it.
     """
 
     @tf.function(reduce_retracing=True)
-    def pull_back(z, i):
+    def pull_back(z, rows):
+        def direction(part, k):
+            draw = lambda row: tf.random.stateless_normal(tf.shape(part)[1:], (seed + k, row))  # noqa: E731
+            return tf.map_fn(draw, rows, fn_output_signature=tf.float32)
+
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
             parts = residuals(z)
-        directions = [tf.random.stateless_normal(tf.shape(part), (seed + k, i)) for k, part in enumerate(parts)]
+        directions = [direction(part, k) for k, part in enumerate(parts)]
         return tape.gradient(parts, z, directions, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    pulled = [pull_back(draw(min(chunk, count - i), i), tf.constant(i)).numpy() for i in range(0, count, chunk)]
+    rows = tf.range(len(latents))
+    pulled = [pull_back(latents[i : i + chunk], rows[i : i + chunk]).numpy() for i in range(0, len(latents), chunk)]
     pulled = np.concatenate(pulled).astype(np.float64)
-    return pulled.T @ pulled / count
+    return pulled.T @ pulled / len(pulled)
 
 
 def inverse(curvature: np.ndarray, floor: float = FLOOR) -> np.ndarray:

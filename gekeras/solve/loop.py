@@ -190,12 +190,9 @@ class Solver:
         weights = tuple(0.0 if part is None else weight for weight, part in terms)
         key = (options.probes, latent_size, weights)
         if key not in self.metrics:
-            found = curvature.average(
-                self.residuals(*weights),
-                lambda count, i: starts.draw(i, count, latent_size, self.latent),
-                options.probes,
-                chunk=self.screened,
-            )
+            drawn, directions = curvature.SEEDS
+            latents = starts.draw(drawn, options.probes, latent_size, self.latent)
+            found = curvature.average(self.residuals(*weights), latents, directions, self.screened)
             self.metrics[key] = tf.constant(curvature.inverse(found))
         return self.metrics[key]
 

@@ -120,7 +120,7 @@ class Problem:
             code, image = self.parts_of(z)
             return [code, weight**0.5 * image] if weight else [code]
 
-        return curvature.average(residuals, lambda count, i: self.draw(count, (seed, i)), probes, seed + 1)
+        return curvature.average(residuals, self.draw(probes, (seed, 0)), seed + 1)
 
     def fingerprint(self) -> list[float]:
         """The codes of a few fixed latents, in one row: tells one pair (G, E) from another, whatever file they come from."""
