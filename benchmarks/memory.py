@@ -38,7 +38,7 @@ def measure(model: GenerativeEncoder, options: config.SolveOptions, batch: int, 
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to what is held now
     solver.advance(
-        state, target, _parameters(options, solver.metric(target, model.latent_size, options)), tf.constant(steps)
+        state, target, _parameters(options, solver.metric.of(target, model.latent_size, options)), tf.constant(steps)
     )[1].numpy()
     return resident("VmHWM") - before, memory.need_of(run)
 

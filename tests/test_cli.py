@@ -847,6 +847,8 @@ def material(tmp_path, monkeypatch, portrait, small, module):
             "small.png --code-weight 0 --pixel-weight 0",
             "code_weight, pixel_weight and decoder_weight must not all be 0",
         ),
+        ("superres", "small.png --starts 4 --finalists 5", "finalists must be 1 or more, and no more than starts"),
+        ("superres", "small.png --probes -1", "-1 is not in the range x>=0"),
         ("deblur", "portrait.png --reference small.png", "small.png: a reference needs at least 16x16"),
         ("deblur", "wide.png --tile --reference portrait.png", "portrait.png: a reference for tiles must be 40x16"),
         ("deblur", "portrait.png --reference missing.png", "missing.png: no such file"),

@@ -19,7 +19,7 @@ def solve(solver, target, **changes):
 
 
 def metric(solver, target, **changes):
-    return solver.metric(target, LATENT, dataclasses.replace(OPTIONS, **changes))
+    return solver.metric.of(target, LATENT, dataclasses.replace(OPTIONS, **changes))
 
 
 def draw(count, latent="normal"):
@@ -123,10 +123,10 @@ def test_it_is_drawn_once_and_compiles_nothing_anew():
     traced = len(calls)
     for changes in ({"seed": 5}, {"steps": 30}, {"weight": 0.1}, {"learning_rate": 0.2}):
         solve(solver, codes(2), **changes)
-    assert len(calls) == traced and len(solver.metrics) == 1
+    assert len(calls) == traced and len(solver.metric.drawn) == 1
     assert solver.advance.experimental_get_tracing_count() == 1
     solve(solver, codes(2), probes=32)
-    assert len(solver.metrics) == 2 and solver.advance.experimental_get_tracing_count() == 1
+    assert len(solver.metric.drawn) == 2 and solver.advance.experimental_get_tracing_count() == 1
 
 
 def test_who_has_no_metric():
@@ -135,7 +135,7 @@ def test_who_has_no_metric():
     assert metric(Solver(curved_generator, encoder), target) is None
     solver = Solver(curved_generator, encoder, optimizer="lbfgs")
     assert metric(solver, target, steps=curvature.FEWEST - 1) is None and metric(solver, target, probes=0) is None
-    assert metric(solver, target).shape == (LATENT, LATENT) and not solver.metrics == {}
+    assert metric(solver, target).shape == (LATENT, LATENT) and not solver.metric.drawn == {}
 
 
 def test_a_starter_brings_its_own():
@@ -158,7 +158,7 @@ def test_it_is_drawn_from_the_generators_distribution(latent, variance):
     found = metric(solver, Target(tf.zeros((1, LATENT))), probes=20_000)
     wanted = curvature.inverse(np.diag([variance] * 3 + [4 * variance] * 3))
     np.testing.assert_allclose(found, wanted, atol=0.08 * np.abs(wanted).max())
-    diagonal = curvature.average(solver.residuals(1.0, 0.0, 0.0), draw(20_000, latent), chunk=5000)
+    diagonal = curvature.average(solver.metric.residuals(1.0, 0.0, 0.0), draw(20_000, latent), chunk=5000)
     np.testing.assert_allclose(np.diag(diagonal), [variance] * 3 + [4 * variance] * 3, rtol=0.1)
 
 

@@ -92,6 +92,13 @@ def test_more_samples_keep_the_first_ones(model, y, options):
     np.testing.assert_allclose(many.latents[:, :2], few.latents, atol=1e-3)
 
 
+def test_the_samples_are_what_competes(model, y):
+    """A sample begins at the best candidate of its seed, without finalists of its own."""
+    options = dataclasses.replace(OPTIONS, steps=14)
+    one, other = (uncertainty.spread(model, y, dataclasses.replace(options, finalists=count), samples=3) for count in (1, 2))
+    np.testing.assert_array_equal(one.latents, other.latents)
+
+
 @both_starts
 def test_the_first_sample_is_the_plain_solve(model, y, options):
     found, plain = uncertainty.spread(model, y, options, samples=4), model.solve(y, options)

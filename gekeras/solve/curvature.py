@@ -11,6 +11,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from ..config import SolveOptions
+from . import starts
+from .objective import Map, Target
+
 FLOOR = 0.3  # mu over the mean eigenvalue: some hundred draws tell the larger eigenvalues only
 FEWEST = 20  # steps below which drawing does not pay
 CHUNK = 64  # latents at once
@@ -54,3 +58,54 @@ def inverse(curvature: np.ndarray, floor: float = FLOOR) -> np.ndarray:
         return np.eye(len(curvature), dtype=np.float32)
     found = np.linalg.inv(curvature / mean + floor * np.eye(len(curvature)))
     return ((found + found.T) / 2).astype(np.float32)
+
+
+class NoMetric:
+    """Of an optimizer that has no use for one."""
+
+    def of(self, target: Target, latent_size: int, options: SolveOptions, chunk: int = CHUNK) -> None:
+        return None
+
+    def like(self, latent_size: int, options: SolveOptions) -> None:
+        return None
+
+
+class Metric:
+    """Of L-BFGS, for one generator, encoder and forward map: drawn once for each set of weights, or known beforehand.
+
+    Args:
+        residuals: of `objective.make_residuals`.
+        latent: what G's input is drawn from, of `config.LATENTS`.
+        known: `[d, d]`, a starter's, where none is drawn.
+    """
+
+    def __init__(self, residuals: Callable[..., Map], latent: str, known: tf.Tensor | None = None):
+        self.residuals, self.latent, self.known = residuals, latent, known
+        self.drawn: dict[tuple, tf.Tensor] = {}
+
+    def of(self, target: Target, latent_size: int, options: SolveOptions, chunk: int = CHUNK) -> tf.Tensor | None:
+        """`[d, d]`, or None: the identity.
+
+        Args:
+            target: tells which terms the objective has; what they compare with makes no difference.
+            chunk: latents at once.
+        """
+        if not _draws(options):
+            return self.known
+        terms = (target.code, options.code_weight), (target.measurement, options.pixel_weight)
+        terms += ((target.decoded, options.decoder_weight),)
+        weights = tuple(0.0 if part is None else weight for part, weight in terms)
+        key = (options.probes, latent_size, weights)
+        if key not in self.drawn:
+            of_latents, of_directions = SEEDS
+            latents = starts.draw(of_latents, options.probes, latent_size, self.latent)
+            self.drawn[key] = tf.constant(inverse(average(self.residuals(*weights), latents, of_directions, chunk)))
+        return self.drawn[key]
+
+    def like(self, latent_size: int, options: SolveOptions) -> tf.Tensor | tf.TensorSpec | None:
+        """What `of` will be, or its type, without drawing."""
+        return tf.TensorSpec((latent_size, latent_size)) if _draws(options) else self.known
+
+
+def _draws(options: SolveOptions) -> bool:
+    return options.probes > 0 and options.steps >= FEWEST

@@ -95,10 +95,9 @@ class Solver:
         starter: Map | None = None,
     ):
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
-        self.optimizer, self.bent = OPTIMIZERS[optimizer], optimizer == "lbfgs"
-        self.known_metric = getattr(starter, "inverse_curvature", None)
-        self.residuals = make_residuals(generator, encoder, forward, measure)
-        self.metrics: dict[tuple, tf.Tensor] = {}
+        self.optimizer = OPTIMIZERS[optimizer]
+        known, residuals = getattr(starter, "inverse_curvature", None), make_residuals(generator, encoder, forward, measure)
+        self.metric = curvature.Metric(residuals, latent, known) if optimizer == "lbfgs" else curvature.NoMetric()
         self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
@@ -141,7 +140,7 @@ class Solver:
         n, count = latent.shape[:2]
         plan = halving.make_plan(count, options.steps)
         rivals = plan.rivals
-        metric = self.metric(target, latent_size, options)
+        metric = self.metric.of(target, latent_size, options, self.screened)
         parameters = _parameters(dataclasses.replace(options, steps=options.steps - rivals), metric)  # the winner's own
         if callback:
             callback(0, np.full(n, np.inf, np.float32), latent[:, 0].numpy())
@@ -177,29 +176,6 @@ class Solver:
             time.perf_counter() - begin,
         )
 
-    def metric(self, target: Target, latent_size: int, options: SolveOptions) -> tf.Tensor | None:
-        """L-BFGS's, `[d, d]`, or None: the inverse of the averaged curvature, which depends on no picture, or the starter's.
-
-        Args:
-            target: tells which terms the objective has.
-        """
-        if not self._drawn(options):
-            return self.known_metric if self.bent else None
-        terms = ((options.code_weight, target.code), (options.pixel_weight, target.measurement))
-        terms += ((options.decoder_weight, target.decoded),)
-        weights = tuple(0.0 if part is None else weight for weight, part in terms)
-        key = (options.probes, latent_size, weights)
-        if key not in self.metrics:
-            drawn, directions = curvature.SEEDS
-            latents = starts.draw(drawn, options.probes, latent_size, self.latent)
-            found = curvature.average(self.residuals(*weights), latents, directions, self.screened)
-            self.metrics[key] = tf.constant(curvature.inverse(found))
-        return self.metrics[key]
-
-    def _drawn(self, options: SolveOptions) -> bool:
-        """Whether the metric is drawn for these options."""
-        return self.bent and options.probes > 0 and options.steps >= curvature.FEWEST
-
     def compiled(self, target: Target, latent_size: int, options: SolveOptions):
         """The loop for any number of images, traced on the first call: a `ConcreteFunction`, or None where a network wants
         to know the number.
@@ -208,12 +184,11 @@ class Solver:
             target: one like those that will be solved, with as many images as you like.
             options: of the solves; of them only whether there is a metric counts.
         """
-        metric = tf.TensorSpec([latent_size] * 2) if self._drawn(options) else self.metric(target, latent_size, options)
         target = compaction.any_target(_tensors(target))
         state = compaction.any_number(self._initial(tf.zeros([1, latent_size])))
         try:
             return self.advance.get_concrete_function(
-                state, target, _parameters(options, metric), tf.TensorSpec([], tf.int32)
+                state, target, _parameters(options, self.metric.like(latent_size, options)), tf.TensorSpec([], tf.int32)
             )
         except (TypeError, ValueError):  # as `tf.reshape(x, (x.shape[0], -1))` raises them
             return None
