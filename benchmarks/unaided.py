@@ -30,7 +30,7 @@ CHUNK = 64
 @click.option("--count", default=64, show_default=True, help="The last so many pictures are used.")
 @click.option("--steps", "budgets", type=int, multiple=True, default=(100,), show_default=True)
 @click.option("--finalists", "numbers", type=int, multiple=True, default=(1, 4, 8, 16), show_default=True)
-@click.option("--probes", "draws", type=int, multiple=True, default=(0, 128, 256), show_default=True)
+@click.option("--probes", "draws", type=int, multiple=True, default=(0, 128), show_default=True)
 @click.option("--objective", "kinds", type=click.Choice(["codes", "pixels"]), multiple=True, default=("codes", "pixels"))
 @click.option("--seed", default=0, show_default=True)
 def main(preset, task, folder, count, budgets, numbers, draws, kinds, seed):

@@ -96,6 +96,6 @@ FIDELITIES = {
 # The same where there is no starter, as for networks of one's own, of which nothing is known.
 UNAIDED = {
     "paper": SolveOptions(),
-    "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256, finalists=8, probes=256),
-    "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256, finalists=8, probes=256),
+    "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256, finalists=8, probes=128),
+    "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256, finalists=8, probes=128),
 }
