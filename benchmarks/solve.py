@@ -3,9 +3,10 @@
     python benchmarks/solve.py --task superres --data pictures/ --count 64 -o results/
 
 An evaluation is one pass forward and backward through G, S and E for one picture; a pass forward alone counts as half, so
-that a screened start of 1000 candidates costs a picture that is solved alone 500. Seconds are of the whole batch divided by
-its pictures, with everything compiled, the measuring left out. Quality is that of the best iterate so far. A method whose
-numbers are in the output folder is not run again.
+that a screened start of 1000 candidates costs a picture that is solved alone 500. A draw for a metric counts as one,
+though a batch shares those, too. Seconds are of the whole batch divided by its pictures, with everything compiled, the
+measuring left out. Quality is that of the best iterate so far. A method whose numbers are in the output folder is not run
+again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ METHODS = {
     "best, code alone": FIDELITIES["best"],
     "Adam, ramp, best of 256": dataclasses.replace(PAPER, steps=140, starts=256, ramp="cosine"),
     "Adam, ramp, starter": dataclasses.replace(PAPER, steps=140, start="starter", prior="sphere", ramp="cosine"),
-    "L-BFGS, best of 256": dataclasses.replace(UNAIDED["fast"], steps=140, prior="sphere"),
+    "no starter": dataclasses.replace(UNAIDED["fast"], steps=140),
     "Adam, best of 1000": dataclasses.replace(PAPER, steps=1400, starts=1000),
     "invertGAN": pixels_only(PAPER),
 }
@@ -59,8 +60,9 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
     """Per mark: evaluations and seconds a picture, and arrays over the pictures."""
     solver, target = problem_of(model, options, y, known)
     code = model.encode(y, known)
-    screened = options.starts / 2 if options.starts > 1 else 0.0
-    solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(1, options.steps)))  # traces
+    before = (options.starts / 2 if options.starts > 1 else 0.0) + options.probes
+    few = 60 if options.finalists > 1 else 1  # that the finalists' rounds are traced, too
+    solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(few, options.steps)))  # traces
     found, aside, begin = [], 0.0, time.perf_counter()
 
     def measure(step, _loss, latent):
@@ -75,11 +77,13 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
             objective = np.square(np.concatenate(codes) - code).sum(axis=1)
             scores = metrics.scores(np.clip(image, -1, 1), truth)
             arrays = {"objective": objective, **scores}
-            row = {"evaluations": screened + step, "seconds": (paused - begin - aside) / len(truth)}
+            row = {"evaluations": before + step, "seconds": (paused - begin - aside) / len(truth)}
             found.append(row | {name: np.asarray(values).tolist() for name, values in arrays.items()})
         aside += time.perf_counter() - paused
 
     solver.drawn.clear()
+    if options.probes:
+        solver.metric.drawn.clear()
     begin = time.perf_counter()
     marks = [0, *(m for m in MARKS if 0 < m <= options.steps)]
     chunk = int(np.gcd.reduce(marks)) if len(marks) > 1 else 1
