@@ -134,7 +134,7 @@ def draw(path: Path, task: str, found: dict[str, list[dict]], levels: dict[str, 
     """Median objective and average MSE, both logarithmic, against evaluations (Figure 9 of the paper)."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(12.5, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, rows in found.items():
         work = [row["evaluations"] + 1 for row in rows]
@@ -145,7 +145,7 @@ def draw(path: Path, task: str, found: dict[str, list[dict]], levels: dict[str, 
         right.axhline(level, color="black", linestyle=style, label=name)
     left.set(xlabel="1 + evaluations a picture", ylabel="median of ||E(S(G(z))) - m||²", title=task)
     right.set(xlabel="1 + evaluations a picture", ylabel="average MSE")
-    right.legend(fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=110)
 
 
