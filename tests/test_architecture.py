@@ -15,8 +15,8 @@ FLOORS = {
     **dict.fromkeys(
         ["operators", "metrics", "data", "plots", "models", "faces", "tiles", "codes", "baselines", "modules", "frozen"], 1
     ),
-    **dict.fromkeys(["training", "solve", "presets", "observations", "parts"], 2),
-    **dict.fromkeys(["generative_encoder", "cli_options"], 3),
+    **dict.fromkeys(["solve", "presets", "observations", "parts"], 2),
+    **dict.fromkeys(["training", "generative_encoder", "cli_options"], 3),
     **dict.fromkeys(["methods", "memory", "export", "study", "serving", "cli_run"], 4),
     **dict.fromkeys(["evaluate", "restore", "compress", "importing"], 5),
     **dict.fromkeys(["uncertainty"], 6),

@@ -260,9 +260,16 @@ def test_a_signal_ends_the_loop_after_its_step(tmp_path, capsys, number):
     assert loop(tmp_path) == newest(tmp_path) == 10
 
 
-def test_a_second_signal_is_not_caught(tmp_path):
+@pytest.fixture
+def interruptible():
+    """SIGINT as in a terminal: what is started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_is_not_caught(tmp_path, interruptible):
     """It goes to whoever handled it before: for SIGINT that is KeyboardInterrupt, here and now."""
-    before = signal.getsignal(signal.SIGINT)
 
     def at(run, seen):
         if seen == 4:
@@ -273,7 +280,7 @@ def test_a_second_signal_is_not_caught(tmp_path):
     with pytest.raises(KeyboardInterrupt) as stopped:
         loop(tmp_path, at=at, save_every=1000)
     assert not isinstance(stopped.value, Interrupted)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interruptible
     assert counts(tmp_path) == []
     assert loop(tmp_path) == 10  # and the folder is free
 
