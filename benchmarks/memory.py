@@ -61,7 +61,8 @@ def main(preset, task, optimizer, batches, steps):
             click.echo(alone.stdout, nl=False)
         return
     model = GenerativeEncoder.from_preset(preset, task)
-    grown, need = measure(model, model.options("best", optimizer=optimizer), batches[0], steps)
+    options = model.options("best", optimizer=optimizer, probes=0)  # the steps alone: a metric is drawn once for all batches
+    grown, need = measure(model, options, batches[0], steps)
     estimated = batches[0] * need.picture + need.fixed
     click.echo(f"| {batches[0]} | {estimated / 1e6:.0f} | {grown / 1e6:.0f} |")
 

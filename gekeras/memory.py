@@ -69,6 +69,7 @@ def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, a
     batch = Batch(asked) if asked else of_need(need_of(solver.compiled(target, model.latent_size, options)))
     for each in (solver, model.solver(options, options.precision)):  # the same one in float32
         each.screened = min(batch.size, starts.CHUNK)  # a pass forward alone needs less than a step
+        each.at_once = batch.size
     return batch
 
 

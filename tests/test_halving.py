@@ -108,10 +108,30 @@ def test_masked_pictures_too():
 def test_groups_change_nothing(at_once):
     solver = Solver(curved_generator, encoder, optimizer="lbfgs")
     whole = solve(solver, codes(3), MANY)
-    solver.screened = at_once
+    solver.at_once = at_once
     parts = solve(solver, codes(3), MANY)
     np.testing.assert_allclose(parts.latent, whole.latent, atol=2e-3)
     assert solver.advance.experimental_get_tracing_count() == 1  # no size compiles anything
+
+
+@pytest.mark.parametrize("count, at_once, most", [(1, None, 1), (3, None, 3), (1, 8, 8), (3, 2, 3)])
+def test_finalists_and_draws_take_no_more_memory_than_the_solve(count, at_once, most):
+    """Unless the memory is known to hold more: the largest batch of a pass forward and backward."""
+    seen = []
+
+    @tf.custom_gradient
+    def watched(z):
+        def back(upstream):
+            n = tf.py_function(lambda n: seen.append(int(n)) or n, [tf.shape(z)[0]], tf.int32)
+            with tf.control_dependencies([n]):
+                return tf.identity(upstream)
+
+        return tf.identity(z), back
+
+    solver = Solver(lambda z: curved_generator(watched(z)), encoder, optimizer="lbfgs")
+    solver.at_once = at_once
+    solve(solver, codes(count), dataclasses.replace(MANY, steps=100, probes=20))
+    assert max(seen) == most
 
 
 def test_what_converges_in_the_rounds_stays():

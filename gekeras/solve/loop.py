@@ -102,7 +102,8 @@ class Solver:
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
-        self.screened = starts.CHUNK  # candidates at once
+        self.screened = starts.CHUNK  # candidates at once, forward
+        self.at_once: int | None = None  # finalists and draws of a metric at once; None: as many as there are images
         compare = (lambda x: encoder(forward(x)), measure)
         self.compare = [tf.function(part, reduce_retracing=True) for part in compare]
         self.advance = tf.function(self._advance, reduce_retracing=True)
@@ -138,9 +139,10 @@ class Solver:
         target = _tensors(target if isinstance(target, Target) else Target(target))
         latent = self._start(target, latent_size, options, initial)  # [n, k, d], k finalists
         n, count = latent.shape[:2]
+        at_once = self.at_once or n
         plan = halving.make_plan(count, options.steps)
         rivals = plan.rivals
-        metric = self.metric.of(target, latent_size, options, self.screened)
+        metric = self.metric.of(target, latent_size, options, at_once)
         parameters = _parameters(dataclasses.replace(options, steps=options.steps - rivals), metric)  # the winner's own
         if callback:
             callback(0, np.full(n, np.inf, np.float32), latent[:, 0].numpy())
@@ -151,7 +153,7 @@ class Solver:
             return self.advance(state, target, parameters, tf.constant(stop))
 
         state = self._initial(tf.reshape(latent, (n * count, latent_size)))
-        state, history = halving.compete(run, state, target, plan, self.screened)
+        state, history = halving.compete(run, state, target, plan, at_once)
         if callback and plan.rounds:
             callback(len(history), state.best_loss.numpy(), state.best_latent.numpy())
         losses = history[-1] if plan.rounds else np.full(n, np.inf, np.float32)
