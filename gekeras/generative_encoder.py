@@ -70,6 +70,7 @@ class GenerativeEncoder:
         self.own, self.starter = parts.Own(), starter
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
+        self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on prior or precision
 
     @classmethod
     def from_preset(
@@ -263,6 +264,7 @@ class GenerativeEncoder:
                 optimizer=options.optimizer,
                 latent=self.latent,
                 starter=self.starter,
+                metrics=self._metrics,
             )
         return self._solvers[key]
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from test_solve import LATENT, MAP, MIX, codes, curved_generator, encoder, flat, linear_generator, masks, truths
 
+from gekeras import GenerativeEncoder
 from gekeras.config import SolveOptions
 from gekeras.methods import pixels_only
 from gekeras.solve import Solver, Target, curvature, starts
@@ -127,6 +128,18 @@ def test_it_is_drawn_once_and_compiles_nothing_anew():
     assert solver.advance.experimental_get_tracing_count() == 1
     solve(solver, codes(2), probes=32)
     assert len(solver.metric.drawn) == 2 and solver.advance.experimental_get_tracing_count() == 1
+
+
+def test_solvers_of_one_model_draw_it_once(monkeypatch):
+    """With another prior, and for the last quarter of a solve in half precision."""
+    drawn, average = [], curvature.average
+    monkeypatch.setattr(curvature, "average", lambda *rest: drawn.append(1) or average(*rest))
+    model = GenerativeEncoder(curved_generator, encoder, LATENT)
+    for changes in ({}, {"prior": "sphere"}, {"precision": "bfloat16"}):
+        model.solve(truths(1), dataclasses.replace(OPTIONS, steps=80, **changes))
+    assert len(drawn) == 1
+    model.solve(truths(1), dataclasses.replace(OPTIONS, steps=80, code_weight=2.0))
+    assert len(drawn) == 2
 
 
 def test_who_has_no_metric():

@@ -41,7 +41,8 @@ def gather(state: Any, rows: np.ndarray) -> Any:
 
 
 def joined(states: list[Any]) -> Any:
-    """One state of several groups of pictures that have done the same steps; the inverse of `gather`."""
+    """One state of several groups of pictures that are at the same step, or have all converged before it; the inverse of
+    `gather`."""
 
     def put(*fields):
         rank = fields[0].shape.rank

@@ -76,12 +76,14 @@ class Metric:
     Args:
         residuals: of `objective.make_residuals`.
         latent: what G's input is drawn from, of `config.LATENTS`.
+        drawn: where those that are drawn are kept.
         known: `[d, d]`, a starter's, where none is drawn.
     """
 
-    def __init__(self, residuals: Callable[..., Map], latent: str, known: tf.Tensor | None = None):
-        self.residuals, self.latent, self.known = residuals, latent, known
-        self.drawn: dict[tuple, tf.Tensor] = {}
+    def __init__(
+        self, residuals: Callable[..., Map], latent: str, drawn: dict[tuple, tf.Tensor], known: tf.Tensor | None = None
+    ):
+        self.residuals, self.latent, self.drawn, self.known = residuals, latent, drawn, known
 
     def of(self, target: Target, latent_size: int, options: SolveOptions, chunk: int = CHUNK) -> tf.Tensor | None:
         """`[d, d]`, or None: the identity.

@@ -79,6 +79,7 @@ class Solver:
         starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`; its attribute `inverse_curvature` `[d, d]`, if
             it has one, is the metric of L-BFGS, wherever the solve starts, unless `SolveOptions.probes` asks for another.
         latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
+        metrics: where the metrics that are drawn are kept; solvers for the same G, E, S and A may share it.
     """
 
     def __init__(
@@ -93,11 +94,13 @@ class Solver:
         optimizer: str = "adam",
         latent: str = "normal",
         starter: Map | None = None,
+        metrics: dict[tuple, tf.Tensor] | None = None,
     ):
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
         self.optimizer = OPTIMIZERS[optimizer]
         known, residuals = getattr(starter, "inverse_curvature", None), make_residuals(generator, encoder, forward, measure)
-        self.metric = curvature.Metric(residuals, latent, known) if optimizer == "lbfgs" else curvature.NoMetric()
+        drawn = {} if metrics is None else metrics
+        self.metric = curvature.Metric(residuals, latent, drawn, known) if optimizer == "lbfgs" else curvature.NoMetric()
         self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.generate = tf.function(generator, reduce_retracing=True)

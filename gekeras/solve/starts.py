@@ -49,22 +49,14 @@ def nearest(
     Returns:
         Indices of candidates for each image, the best first, `[n, kept]`.
     """
-    return tf.math.top_k(-distances(compare, images, target, weights, chunk), kept).indices
-
-
-def distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int = CHUNK) -> tf.Tensor:
-    """The objective of n images at `count` candidates, without its prior and up to a constant an image: `[n, count]`.
-
-    Args: as `nearest`.
-    """
-    if target.known is None:
-        return _distances(compare, images, target, weights, chunk)
-    alone = [_distances(compare, images, target.of([i]), weights, chunk) for i in range(target.count)]
-    return tf.concat(alone, axis=0)
+    groups = [target] if target.known is None else [target.of([i]) for i in range(target.count)]
+    apart = tf.concat([_distances(compare, images, group, weights, chunk) for group in groups], axis=0)
+    return tf.math.top_k(-apart, kept).indices
 
 
 def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
-    """As `distances`, of images that share one mask."""
+    """The objective of n images that share one mask, without its prior and up to a constant an image, at `count` candidates:
+    `[n, count]`."""
     parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
     total = tf.zeros([])
     if target.decoded is not None:
