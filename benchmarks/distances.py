@@ -20,10 +20,11 @@ import tensorflow as tf
 from pictures import last, observe
 
 from gekeras import GenerativeEncoder, data, images, metrics, presets
+from gekeras.cli_options import volume_options, volume_options_of
 from gekeras.solve import Solver, Target
 from gekeras.training.starter import whitening
 
-GAMMAS = (0.001, 0.003, 0.01)
+GAMMAS = (0.001, 0.003, 0.01, 0.03)
 BETAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 FLOOR = 0.1  # of the whitening, over the mean variance
 
@@ -86,10 +87,12 @@ def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: 
 @click.option("--count", default=32, show_default=True, help="The last so many pictures are solved.")
 @click.option("--steps", default=14, show_default=True)
 @click.option("--only", default="", help="Distances with this in their names.")
-def main(preset, tasks, folder, count, steps, only):
+@volume_options
+def main(preset, tasks, folder, count, steps, only, **values):
     loaded = presets.load(preset)
-    truth = last(folder, count, loaded.resolution, loaded.channels)
-    source = data.Source(data.entries(folder), loaded.resolution, loaded.channels)
+    cut = volume_options_of(values)
+    truth = last(folder, count, loaded.resolution, loaded.channels, cut)
+    source = data.Source(data.entries(folder, options=cut), loaded.resolution, loaded.channels)
     others = images.from_uint8(source.take(np.arange(min(1024, len(source) - len(truth)))))
     click.echo(f"Preset {loaded.name}, N {len(truth)} of {Path(folder).name}, {steps} steps from the starter.\n")
     click.echo(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, data, images
+from gekeras import GenerativeEncoder, config, data, images
 
 
-def last(folder: str, count: int, side: int, channels: int) -> np.ndarray:
-    """The last pictures of a folder or shard, or all where it has fewer: `[count, side, side, channels]` in [-1, 1]."""
-    items = data.entries(folder)[-count:]
+def last(folder: str, count: int, side: int, channels: int, cut: config.VolumeOptions | None = None) -> np.ndarray:
+    """The last pictures of a folder, shard or volume, or all where it has fewer: `[count, side, side, channels]` in [-1, 1].
+
+    Args:
+        cut: which squares of a volume are pictures.
+    """
+    items = data.entries(folder, options=cut)[-count:]
     return images.from_uint8(data.Source(items, side, channels).take(np.arange(len(items))))
 
 

@@ -22,6 +22,7 @@ import tensorflow as tf
 from pictures import last, observe
 
 from gekeras import GenerativeEncoder, SolveOptions, images, metrics, presets
+from gekeras.cli_options import volume_options, volume_options_of
 from gekeras.config import FIDELITIES, UNAIDED
 from gekeras.methods import pixels_only
 from gekeras.solve import Solver, Target
@@ -165,9 +166,11 @@ def baselines(model: GenerativeEncoder, loaded: presets.Preset, y, known, truth)
 @click.option("--method", "names", multiple=True, type=click.Choice(list(METHODS)), help="Default: all.")
 @click.option("--steps", type=int, help="At most so many steps of each method, for a quick look.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(preset, tasks, folder, count, names, steps, output):
+@volume_options
+def main(preset, tasks, folder, count, names, steps, output, **values):
     loaded = presets.load(preset)
-    truth = last(folder, count, loaded.resolution, loaded.channels)
+    cut = volume_options_of(values)
+    truth = last(folder, count, loaded.resolution, loaded.channels, cut)
     output.mkdir(parents=True, exist_ok=True)
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     text = [f"Preset {loaded.name}, N {len(truth)} of {Path(folder).name}, {device}, TensorFlow {tf.__version__}. "]

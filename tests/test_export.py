@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE, TASKS
+from tensorflow.core.protobuf import saved_model_pb2
 
 from gekeras import config, export, images, presets
-from gekeras.training import autoencoder, gan
+from gekeras.models.autoencoder import Encoder
+from gekeras.training import autoencoder, checkpoints, gan
 
 PARTS = ["generator", *(f"{part}-{task}" for task in TASKS for part in ("encoder", "decoder"))]
 
@@ -54,6 +56,30 @@ def test_the_arithmetic_is_float32(rng, tiny, autoencoder_runs):
     x = pictures_like(rng, 3)
     nets.encoder.set_weights([w.astype(np.float16).astype(np.float32) for w in nets.encoder.get_weights()])
     np.testing.assert_allclose(tiny.part("encoder-superres")(x), nets.encoder(x), atol=1e-5)
+
+
+def test_a_part_has_the_keys_of_its_network_and_its_weights_in_their_order(tmp_path):
+    """So that weights which Keras stored beside the network are read, and training can start from a part."""
+    network = Encoder(resolution=8, width=4, code_size=4, blocks=2)
+    export.save_part(network, tmp_path / "part", "image", "code")
+    tf.train.Checkpoint(network=network).write(str(tmp_path / "own"))
+    stored, own = (
+        {name: shape for name, shape in tf.train.list_variables(str(path)) if name.startswith("network/")}
+        for path in (tmp_path / "part" / "1" / "variables" / "variables", tmp_path / "own")
+    )
+    assert stored == own
+    found = checkpoints.weights_of_part("encoder", tf.saved_model.load(str(tmp_path / "part" / "1")))
+    expected = checkpoints.weights_of("encoder", network)
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_a_part_has_no_functions_of_its_layers(tiny):
+    path = tiny.folder / "decoder-superres" / "1" / "saved_model.pb"
+    stored = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    names = [f.signature.name for f in stored.meta_graphs[0].graph_def.library.function]
+    assert names and not [name for name in names if "layer_call" in name]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -112,9 +112,9 @@ def set_weights(prefix: str, network, arrays: Arrays) -> None:
 def weights_of_part(prefix: str, part) -> Arrays:
     """As `weights_of`, of a network in a loaded SavedModel, whose variables are named `layer/kernel:0`, `layer/bias:0`."""
     arrays: Arrays = {}
-    for variable in part.network.variables:
-        layer = f"{prefix}/{variable.name.split('/')[0]}"
-        arrays[f"{layer}/{sum(name.startswith(layer + '/') for name in arrays)}"] = variable.numpy()
+    for weights in part.network.values():
+        ordered = [weights[name] for name in ("kernel", "bias") if name in weights]
+        arrays |= {f"{prefix}/{v.name.split('/')[0]}/{i}": v.numpy() for i, v in enumerate(ordered)}
     return arrays
 
 
