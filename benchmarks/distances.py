@@ -24,7 +24,7 @@ from gekeras.cli_options import volume_options, volume_options_of
 from gekeras.solve import Solver, Target
 from gekeras.training.starter import whitening
 
-GAMMAS = (0.001, 0.003, 0.01, 0.03)
+GAMMAS = (0.001, 0.003, 0.01)
 BETAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 FLOOR = 0.1  # of the whitening, over the mean variance
 
@@ -55,7 +55,7 @@ def maps(model: GenerativeEncoder, codes: np.ndarray) -> dict[str, Callable]:
     }
 
 
-def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: int) -> dict[str, Callable]:
+def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: int, gammas, betas) -> dict[str, Callable]:
     """Of every distance the function that solves with it, `() -> [n, h, w, c]`."""
     options = dataclasses.replace(model.options("fast", decoder_weight=0.0, pixel_weight=0.0), steps=steps)
     start = model.solve(found.y, dataclasses.replace(options, steps=0), known=found.known).latent
@@ -72,10 +72,10 @@ def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: 
 
     table = {"the start": partial(model.generate, start), "codes": weighed}
     table |= {name: partial(between, function) for name, function in maps(model, codes).items()}
-    table |= {f"codes, gamma {gamma:g}": partial(weighed, decoder_weight=gamma) for gamma in GAMMAS}
+    table |= {f"codes, gamma {gamma:g}": partial(weighed, decoder_weight=gamma) for gamma in gammas}
     table["gamma alone"] = partial(weighed, decoder_weight=1.0, code_weight=0.0)
     gamma = model.options().decoder_weight
-    for beta in BETAS if model.task.measure else ():
+    for beta in betas if model.task.measure else ():
         table[f"codes, gamma {gamma:g}, beta {beta:g}"] = partial(weighed, decoder_weight=gamma, pixel_weight=beta)
     return table
 
@@ -86,9 +86,11 @@ def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: 
 @click.option("--data", "folder", required=True)
 @click.option("--count", default=32, show_default=True, help="The last so many pictures are solved.")
 @click.option("--steps", default=14, show_default=True)
+@click.option("--gamma", "gammas", type=float, multiple=True, default=GAMMAS, show_default=True)
+@click.option("--beta", "betas", type=float, multiple=True, default=BETAS, show_default=True)
 @click.option("--only", default="", help="Distances with this in their names.")
 @volume_options
-def main(preset, tasks, folder, count, steps, only, **values):
+def main(preset, tasks, folder, count, steps, gammas, betas, only, **values):
     loaded = presets.load(preset)
     cut = volume_options_of(values)
     truth = last(folder, count, loaded.resolution, loaded.channels, cut)
@@ -102,7 +104,7 @@ def main(preset, tasks, folder, count, steps, only, **values):
         model = GenerativeEncoder.from_preset(loaded, task)
         codes = np.concatenate([pictures_of(model, others[i : i + 64]).code for i in range(0, len(others), 64)])
         found = pictures_of(model, truth)
-        for name, solve in solves(model, found, codes, steps).items():
+        for name, solve in solves(model, found, codes, steps, gammas, betas).items():
             if only not in name:
                 continue
             image = solve()
