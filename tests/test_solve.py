@@ -97,6 +97,29 @@ def test_the_forward_map_is_part_of_the_model():
     np.testing.assert_allclose(solution.latent, expected, atol=5e-3)
 
 
+def test_maps_may_have_pythons_conditions_and_loops():
+    """Those of a user's own networks and S: the same as TensorFlow's."""
+
+    def pythonic(image):
+        total, k = image, 0
+        while tf.reduce_max(tf.abs(total)) > 0.5 and k < 3:
+            total, k = total / 2, k + 1
+        return total if tf.reduce_mean(image) < 0.1 else -total
+
+    def plain(image):
+        k = tf.reduce_sum(tf.cast(tf.reduce_max(tf.abs(image)) > tf.constant([0.5, 1.0, 2.0]), image.dtype))
+        return tf.where(tf.reduce_mean(image) < 0.1, 1.0, -1.0) * image / tf.pow(tf.constant(2.0, image.dtype), k)
+
+    parts = {"generator": curved_generator, "encoder": encoder, "forward": identity, "measure": identity}
+    for name in ("generator", "forward", "measure"):
+        found = []
+        for change in (pythonic, plain):
+            changed = parts | {name: lambda x, c=change, f=parts[name]: c(f(x))}
+            found.append(solve(Solver(**changed), Target(codes(1), truths(1)), pixel_weight=0.3, starts=4))
+        np.testing.assert_allclose(found[0].loss, found[1].loss, rtol=1e-4)
+        np.testing.assert_allclose(found[0].image, found[1].image, atol=1e-3)
+
+
 def test_pictures_can_be_the_code():
     """invertGAN: E the identity, m a picture, the same problem as with the flattened one."""
     measured = curved_generator(tf.constant(RNG.normal(size=(2, LATENT)).astype(np.float32)))

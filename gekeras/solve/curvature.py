@@ -33,7 +33,7 @@ def average(
         chunk: latents at once; the result does not depend on it.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def pull_back(z, rows):
         def direction(part, k):
             draw = lambda row: tf.random.stateless_normal(tf.shape(part)[1:], (seed + k, row))  # noqa: E731

@@ -19,6 +19,8 @@ from .objective import Map, Target, Weights, identity, make_objective, make_resi
 from .optimizers import OPTIMIZERS, RAMPS
 from .priors import PRIORS_OF
 
+AS_WRITTEN = {"reduce_retracing": True, "autograph": False}  # AutoGraph would take half of the time to trace the loop
+
 
 class Solution(NamedTuple):
     """What a solve returns for n images; arrays are NumPy's.
@@ -96,6 +98,7 @@ class Solver:
         starter: Map | None = None,
         metrics: dict[tuple, tf.Tensor] | None = None,
     ):
+        generator, encoder, forward, measure = map(_translated, (generator, encoder, forward, measure))
         self.generator, self.prior, self.ramp, self.latent = generator, PRIORS_OF[latent][prior], RAMPS[ramp], latent
         self.optimizer = OPTIMIZERS[optimizer]
         known, residuals = getattr(starter, "inverse_curvature", None), make_residuals(generator, encoder, forward, measure)
@@ -103,14 +106,14 @@ class Solver:
         self.metric = curvature.Metric(residuals, latent, drawn, known) if optimizer == "lbfgs" else curvature.NoMetric()
         self.starter = starter and tf.function(starter, reduce_retracing=True)
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
-        self.generate = tf.function(generator, reduce_retracing=True)
+        self.generate = tf.function(generator, **AS_WRITTEN)
         self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}
         self.screened = starts.CHUNK  # candidates at once, forward
         self.at_once: int | None = None  # finalists and draws of a metric at once; None: as many as there are images
         compare = (lambda x: encoder(forward(x)), measure)
-        self.compare = [tf.function(part, reduce_retracing=True) for part in compare]
-        self.advance = tf.function(self._advance, reduce_retracing=True)
-        self.finish = tf.function(self._finish, reduce_retracing=True)
+        self.compare = [tf.function(part, **AS_WRITTEN) for part in compare]
+        self.advance = tf.function(self._advance, **AS_WRITTEN)
+        self.finish = tf.function(self._finish, **AS_WRITTEN)
 
     def solve(
         self,
@@ -277,6 +280,15 @@ class Solver:
         loss = self.objective(state.latent, target, parameters.weights)
         state = _keep_best(state, tf.where(state.active, loss, state.best_loss))
         return state, loss, self.generator(state.best_latent)
+
+
+def _translated(part: Map) -> Map:
+    """A map with a graph of its own, for which AutoGraph makes TensorFlow's conditions and loops of Python's.
+
+    Networks and maps of a user's own may have such. The solver's functions have none, and are traced `AS_WRITTEN`; a
+    SavedModel is graphs already.
+    """
+    return part if part is identity or hasattr(part, "signatures") else tf.function(part)
 
 
 def _tensors(target: Target) -> Target:
