@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gekeras.config import SolveOptions
 from gekeras.operators import Compose, Downsample, Upsample
-from gekeras.solve import Solver, Target, starts
+from gekeras.solve import Solver, Target, loop, starts
 from gekeras.solve.objective import Weights, identity, make_objective
 from gekeras.solve.optimizers import RAMPS, adam_init, adam_update
 from gekeras.solve.priors import PRIORS, PRIORS_OF
@@ -542,6 +542,28 @@ def test_no_steps_are_told_once(solver):
     told = []
     solve(solver, codes(2), lambda step, *_: told.append(step), 5, steps=0)
     assert told == [0]
+
+
+@pytest.mark.parametrize("which", [[True, False, True], [False] * 3, [True] * 3])
+def test_only_the_pictures_that_are_named_are_drawn_again(which):
+    latent, before, drawn = tf.constant(RNG.normal(size=(3, LATENT)), tf.float32), tf.zeros((3, SIDE, SIDE, 1)), []
+
+    def generator(latent):
+        drawn.append(latent.shape[0])
+        return curved_generator(latent)
+
+    def stubborn(latent):
+        return curved_generator(tf.reshape(latent, (int(latent.shape[0]), LATENT)))
+
+    expected = np.where(np.reshape(which, (3, 1, 1, 1)), curved_generator(latent), before)
+    np.testing.assert_allclose(loop._redraw(generator, before, latent, tf.constant(which)), expected, rtol=1e-6)
+    assert sum(drawn) == sum(which)
+    compiled = tf.function(loop._redraw).get_concrete_function(
+        curved_generator, tf.TensorSpec(before.shape), tf.TensorSpec(latent.shape), tf.TensorSpec([3], tf.bool)
+    )
+    np.testing.assert_allclose(compiled(before, latent, tf.constant(which)), expected, rtol=1e-6)
+    whole = tf.function(loop._redraw)(stubborn, before, latent, tf.constant(which))
+    np.testing.assert_allclose(whole, curved_generator(latent), rtol=1e-6)
 
 
 def test_other_numbers_compile_nothing_anew():

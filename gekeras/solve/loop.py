@@ -277,9 +277,24 @@ class Solver:
 
     def _finish(self, state: State, target, parameters: Parameters):
         """The last iterate, not evaluated yet unless its image has converged; then the picture of the best one."""
-        loss = self.objective(state.latent, target, parameters.weights)
-        state = _keep_best(state, tf.where(state.active, loss, state.best_loss))
-        return state, loss, self.generator(state.best_latent)
+        image = self.generator(state.latent)
+        loss = self.objective(state.latent, target, parameters.weights, image)
+        best = _keep_best(state, tf.where(state.active, loss, state.best_loss))
+        older = tf.reduce_any(best.best_latent != state.latent, axis=1)
+        return best, loss, _redraw(self.generator, image, best.best_latent, older)
+
+
+def _redraw(generator: Map, image: tf.Tensor, latent: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+    """`image` with G(latent) where `which` `[n]` says so; G draws nothing else, unless it wants to know how many."""
+
+    def some():
+        rows = tf.where(which)
+        return tf.tensor_scatter_nd_update(image, rows, generator(tf.gather_nd(latent, rows)))
+
+    try:
+        return tf.cond(tf.reduce_any(which), some, lambda: image)
+    except (TypeError, ValueError):  # as in `Solver.compiled`
+        return generator(latent)
 
 
 def _translated(part: Map) -> Map:

@@ -81,11 +81,11 @@ def make_objective(
 
     Returns:
         `objective(latent [n, d], Target, Weights) -> [n]`, one number an image, so that an image solved in a batch has
-        the gradient it would have alone.
+        the gradient it would have alone. A last argument is G(z), where that is at hand.
     """
 
-    def objective(latent: tf.Tensor, target: Target, weights: Weights) -> tf.Tensor:
-        whole = generator(latent)
+    def objective(latent: tf.Tensor, target: Target, weights: Weights, whole: tf.Tensor | None = None) -> tf.Tensor:
+        whole = generator(latent) if whole is None else whole
         image = masked(whole, target.known)
         loss = weights.prior * prior.penalty(latent)
         if target.code is not None:
