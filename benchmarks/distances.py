@@ -19,8 +19,9 @@ import numpy as np
 import tensorflow as tf
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, data, images, metrics, presets
-from gekeras.cli_options import volume_options, volume_options_of
+from gekeras import GenerativeEncoder, data, images, metrics
+from gekeras.cli.options import volume_options, volume_options_of
+from gekeras.networks import presets
 from gekeras.solve import Solver, Target
 from gekeras.training.starter import whitening
 

@@ -12,7 +12,8 @@ import click
 import numpy as np
 import tensorflow as tf
 
-from gekeras import data, images, presets
+from gekeras import data, images
+from gekeras.networks import presets
 from gekeras.solve import starts
 
 

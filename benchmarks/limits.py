@@ -14,9 +14,10 @@ import click
 import numpy as np
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, Solver, metrics, presets
+from gekeras import GenerativeEncoder, Solver, metrics
 from gekeras.config import UNAIDED
-from gekeras.methods import pixels_only
+from gekeras.evaluation.methods import pixels_only
+from gekeras.networks import presets
 from gekeras.operators import make_task
 from gekeras.solve import Target
 

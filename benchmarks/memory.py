@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, config, memory
+from gekeras import GenerativeEncoder, config
+from gekeras.restore import memory
 from gekeras.solve import Target
 from gekeras.solve.loop import _parameters
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from gekeras import GenerativeEncoder
-from gekeras.frozen import frozen
+from gekeras.networks.frozen import frozen
 from gekeras.solve.objective import squared_distance
 
 PASSES = 16  # pictures a round, at least

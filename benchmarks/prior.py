@@ -15,7 +15,8 @@ import click
 import numpy as np
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, metrics, presets
+from gekeras import GenerativeEncoder, metrics
+from gekeras.networks import presets
 
 PRIORS = ("l2", "norm", "sphere")  # the last has no weight
 WEIGHTS = (0.0001, 0.001, 0.01, 0.1)

@@ -21,10 +21,11 @@ import numpy as np
 import tensorflow as tf
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, SolveOptions, images, metrics, presets
-from gekeras.cli_options import volume_options, volume_options_of
+from gekeras import GenerativeEncoder, SolveOptions, files, metrics
+from gekeras.cli.options import volume_options, volume_options_of
 from gekeras.config import FIDELITIES, UNAIDED
-from gekeras.methods import pixels_only
+from gekeras.evaluation.methods import pixels_only
+from gekeras.networks import presets
 from gekeras.solve import Solver, Target
 
 PAPER = SolveOptions()
@@ -187,14 +188,14 @@ def main(preset, tasks, folder, count, names, steps, output, **values):
             options = options_of(model, name)
             options = dataclasses.replace(options, steps=min(options.steps, steps or 10**6))
             if not record.is_file():
-                images.write_text(record, json.dumps(run(model, options, y, known, truth)))
+                files.write_text(record, json.dumps(run(model, options, y, known, truth)))
             found[name] = json.loads(record.read_text())
             text += [line(task, name, row) for row in found[name]]
             click.echo("\n".join(text[-len(found[name]) :]))
         draw(output / f"{task}.png", task, found, baselines(model, loaded, y, known, truth))
         compared += against(task, found) if "paper" in found else []
     text += [AGAINST, *compared] if compared else []
-    images.write_text(output / "solve.md", "\n".join(text) + "\n")
+    files.write_text(output / "solve.md", "\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

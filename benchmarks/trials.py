@@ -24,7 +24,8 @@ import numpy as np
 import tensorflow as tf
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, SolveOptions, metrics, presets
+from gekeras import GenerativeEncoder, SolveOptions, metrics
+from gekeras.networks import presets
 from gekeras.solve import Solver, Target, starts
 
 CHUNK = 32

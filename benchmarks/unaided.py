@@ -16,9 +16,10 @@ import click
 import numpy as np
 from pictures import last, observe
 
-from gekeras import GenerativeEncoder, metrics, presets
+from gekeras import GenerativeEncoder, metrics
 from gekeras.config import UNAIDED
-from gekeras.methods import pixels_only
+from gekeras.evaluation.methods import pixels_only
+from gekeras.networks import presets
 
 CHUNK = 64
 

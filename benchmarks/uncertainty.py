@@ -19,8 +19,10 @@ import tensorflow as tf
 from pictures import last, observe
 from scipy.stats import ConstantInputWarning, spearmanr
 
-from gekeras import GenerativeEncoder, images, metrics, presets, uncertainty
+from gekeras import GenerativeEncoder, files, metrics
 from gekeras.config import FIDELITIES, to_dict
+from gekeras.networks import presets
+from gekeras.restore import uncertainty
 
 BINS = 20  # of equally many pixels
 
@@ -85,7 +87,7 @@ def draw(path: Path, task: str, row: dict) -> None:
 def run(model: GenerativeEncoder, truth: np.ndarray, options, samples: int, perturbation: float) -> dict:
     """The row of one task, with the numbers of each picture."""
     y, known = observe(model, truth)
-    found = uncertainty.spread(model, y, options, known=known, samples=samples, perturbation=perturbation)
+    found = uncertainty.solve_ensemble(model, y, options, known=known, samples=samples, perturbation=perturbation)
     first = np.concatenate([model.generate(found.latents[i : i + 32, 0]) for i in range(0, len(truth), 32)])
     difference = np.clip(found.image, -1, 1) - truth
     error, mse = np.sqrt(np.square(difference).mean(axis=-1)), np.square(difference).mean(axis=(1, 2, 3))
@@ -124,11 +126,11 @@ def main(preset, tasks, folder, count, samples, perturbation, fidelity, output, 
     for task in tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         row = run(model, truth, model.options(fidelity, **changes), samples, perturbation)
-        images.write_text(output / f"{task}-uncertainty.json", json.dumps(row))
+        files.write_text(output / f"{task}-uncertainty.json", json.dumps(row))
         draw(output / f"{task}-uncertainty.png", task, row)
         text.append(line(task, row))
         click.echo(text[-1])
-    images.write_text(output / "uncertainty.md", "\n".join(text) + "\n")
+    files.write_text(output / "uncertainty.md", "\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

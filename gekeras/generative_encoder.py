@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import parts, presets
 from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
-from .frozen import frozen
-from .modules import Range, adopt, name_of
+from .networks.custom import CustomNetworks, check_square, fit, input_size, network_arguments, picture_shape, preset_defaults
+from .networks.frozen import frozen
+from .networks.model_options import ModelOptions
+from .networks.modules import Range, adopt, name_of
 from .operators import Compose, Mask, Task, correction, make_task
 from .solve import Solution, Solver, Target
 from .solve.loop import Callback
@@ -42,7 +43,7 @@ class GenerativeEncoder:
 
     Raises:
         ValueError: unknown task or latent, the latent size is neither given nor known, as `modules.adopt`, and for Keras
-            models and files as `parts.fit`.
+            models and files as `fit`.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class GenerativeEncoder:
         generator = adopt(generator, "generator", output_range=generator_range)
         encoder = adopt(encoder, "encoder", input_range=encoder_range)
         decoder = None if decoder is None else adopt(decoder, "decoder", output_range=encoder_range)
-        self.latent_size, self.latent = parts.input_size(generator, latent_size), latent
-        self.generator, self.encoder, self.decoder = parts.fit(generator, encoder, decoder, self.latent_size)
-        self.shape = parts.picture_shape(self.generator)
+        self.latent_size, self.latent = input_size(generator, latent_size), latent
+        self.generator, self.encoder, self.decoder = fit(generator, encoder, decoder, self.latent_size)
+        self.shape = picture_shape(self.generator)
         self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
-        self.own, self.starter = parts.Own(), starter
+        self.custom, self.starter = CustomNetworks(), starter
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
         self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on prior or precision
@@ -81,36 +82,39 @@ class GenerativeEncoder:
         *,
         parameters=None,
         forward=None,
-        own: parts.Own | None = None,
+        custom: CustomNetworks | None = None,
     ) -> GenerativeEncoder:
         """Load a preset's parts. The generator is loaded once a process, however many tasks use it.
 
         Args:
-            preset: name, folder, or a loaded `presets.Preset`; not looked at if `own` has both generator and encoder.
+            preset: name, folder, or a loaded `presets.Preset`; not looked at if `custom` has both generator and encoder.
             task: one of the preset's tasks; with an encoder of one's own any task.
             models: folder of presets to look in first.
             parameters: of the degradation, over those that the preset's encoder was trained with, as `{"sigma": 0.3}`.
             forward: S instead of the task's, see `Task.with_forward`.
-            own: networks in the places of the preset's. A generator of one's own has its own size and latent, and the
+            custom: networks in the places of the preset's. A generator of one's own has its own size and latent, and the
                 library's options for a solve; with an encoder of one's own there is no decoder but one's own.
 
         Raises:
             presets.PresetError (a ValueError): unknown preset or task, missing or damaged part.
             ValueError: unknown parameter, a forward map that is none or whose result is no picture for E, or networks of
-                one's own that do not fit, see `parts.fit`.
+                one's own that do not fit, see `custom.fit`.
         """
-        own = own or parts.Own()
-        if own.complete:
-            preset = None
-        elif not isinstance(preset, presets.Preset):
-            preset = presets.load(preset, models)
-        known = preset.task_parameters(task) if own.encoder is None else preset.tasks.get(task, {}) if preset else {}
-        model = cls(**parts.choose(preset, task, own))
-        if own.generator is None:
+        custom = custom or CustomNetworks()
+        return cls.from_options(ModelOptions(task, preset, models, parameters or {}, forward, custom))
+
+    @classmethod
+    def from_options(cls, options: ModelOptions) -> GenerativeEncoder:
+        """As `from_preset`, of its arguments as one object."""
+        preset, task, custom = options.load_preset(), options.task, options.custom
+        known = preset.tasks.get(task, {}) if preset else {}
+        model = cls(**network_arguments(preset, task, custom))
+        if custom.generator is None:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
-            model.defaults = parts.defaults(preset, task, own)
-        parts.check_square(model.shape, name_of(model.generator))
-        model.own, model.task = own, _describe(task, model.shape, {**known, **(parameters or {})}, forward)
+            model.defaults = preset_defaults(preset, task, custom)
+        check_square(model.shape, name_of(model.generator))
+        model.custom = custom
+        model.task = _describe(task, model.shape, {**known, **options.parameters}, options.forward)
         return model
 
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:

@@ -7,16 +7,15 @@ with an `ImageError` of one line that names it, because users meet files long be
 import contextlib
 import io
 import os
-import secrets
 import stat
 import warnings
 from collections.abc import Iterator
-from typing import Optional, Union
+from typing import Optional
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-PathLike = Union[str, "os.PathLike[str]"]
+from .files import FileError, PathLike, write_bytes
 
 MAX_PIXELS = 64_000_000  # 8000x8000: about 0.8 GB once it is float32 RGB
 MIN_SIDE = 2
@@ -29,11 +28,8 @@ _SEVERAL = "is animated or has several pages; a single picture is needed"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's own "L"
 
 
-class ImageError(ValueError):
+class ImageError(FileError):
     """A file that cannot be read or written as an image; the message is one line that names the file."""
-
-    def __init__(self, path: PathLike, reason: object):
-        super().__init__(" ".join(f"{os.fspath(path)}: {reason}".splitlines()))
 
 
 def read(path: PathLike, channels: Optional[int] = None) -> np.ndarray:
@@ -250,7 +246,8 @@ def write(path: PathLike, image: np.ndarray) -> None:
     png, tif, bmp and webp are lossless; jpg has quality 95. The file appears whole or not at all.
 
     Raises:
-      ImageError: unknown suffix, a shape or values that are no image, or a place that cannot be written.
+      ImageError: unknown suffix, or a shape or values that are no image.
+      FileError: a place that cannot be written.
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] not in (1, 3) or 0 in image.shape:
@@ -268,43 +265,6 @@ def write(path: PathLike, image: np.ndarray) -> None:
     except (OSError, ValueError) as error:  # WebP stops at 16383 pixels a side, JPEG at 65535
         raise ImageError(path, f"cannot be written as {name} ({error})") from error
     write_bytes(path, buffer.getvalue())
-
-
-def write_text(path: PathLike, text: str) -> None:
-    """Write UTF-8 text whole or not at all. Raises ImageError as `write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write bytes whole or not at all, by a temporary name in the same folder. Raises ImageError if that cannot be."""
-    check_writable(path)
-    target = os.path.realpath(path)  # through a link, instead of replacing it
-    temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:  # plain `open`, so that the file gets the user's usual permissions
-            file.write(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ImageError(path, f"cannot be written ({error.strerror or error})") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already when it was renamed
-            os.unlink(temporary)
-
-
-def check_writable(path: PathLike) -> None:
-    """Raise ImageError now if `path` could not be written later, before the minutes of work that lead to it."""
-    target = os.path.realpath(path)
-    parent, exists = os.path.dirname(target), os.path.exists(target)
-    obstacles = {
-        f"the folder {parent} does not exist": not os.path.exists(parent),
-        f"{parent} is not a folder": not os.path.isdir(parent),
-        "it is a folder": os.path.isdir(target),
-        "it is not a regular file": exists and not os.path.isfile(target),  # a rename would replace the device itself
-        "permission denied": not os.access(parent, os.W_OK | os.X_OK) or (exists and not os.access(target, os.W_OK)),
-    }
-    for reason, found in obstacles.items():
-        if found:
-            raise ImageError(path, f"cannot be written: {reason}")
 
 
 def crop_square(image: np.ndarray) -> np.ndarray:

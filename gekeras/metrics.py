@@ -11,7 +11,7 @@ from typing import Union
 
 import numpy as np
 
-from gekeras import images
+from . import images
 
 Score = Union[float, np.ndarray]
 

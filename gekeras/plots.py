@@ -7,13 +7,12 @@ open, and a caller's own plots are left alone.
 import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import Optional, Union
+from typing import Optional
 
 import numpy as np
 
-from gekeras import images
-
-PathLike = Union[str, "os.PathLike[str]"]
+from . import files, images
+from .files import PathLike
 
 DPI = 150
 # 2.56 inches at 150 dpi is 384 pixels, a whole multiple of 16, 32, 64 and 128: every pixel of such an image is drawn as
@@ -66,7 +65,7 @@ def panel(
 
     Raises:
       ValueError: rows, titles and captions do not match, or an entry is no image.
-      ImageError: the file cannot be written, or its suffix is another.
+      FileError: the file cannot be written, or its suffix is another.
     """
     _check_panel(rows, titles, captions)
     check_path(path)
@@ -99,7 +98,7 @@ def animation(path: PathLike, frames: Sequence[np.ndarray], seconds: float = 4.0
 
     Raises:
       ValueError: no frames, or frames of several shapes.
-      ImageError: another suffix than .gif, or an unwritable place.
+      FileError: another suffix than .gif, or an unwritable place.
     """
     if not frames or len({np.shape(frame) for frame in frames}) != 1:
         raise ValueError("an animation needs at least one frame, and frames of one shape")
@@ -112,14 +111,14 @@ def animation(path: PathLike, frames: Sequence[np.ndarray], seconds: float = 4.0
     durations = [max(20, int(1000 * seconds / len(pictures)))] * (len(pictures) - 1) + [1000]
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    images.write_bytes(path, buffer.getvalue())
+    files.write_bytes(path, buffer.getvalue())
 
 
 def check_animation_path(path: PathLike) -> None:
-    """Raise ImageError before the solve for what could not be written after it."""
+    """Raise FileError before the solve for what could not be written after it."""
     if os.path.splitext(os.fspath(path))[1].lower() != ".gif":
-        raise images.ImageError(path, "an animation is written as .gif")
-    images.check_writable(path)
+        raise files.FileError(path, "an animation is written as .gif")
+    files.check_writable(path)
 
 
 def curves(
@@ -133,7 +132,7 @@ def curves(
 
     Raises:
       ValueError: no series, or an x and a y of different lengths.
-      ImageError: the file cannot be written, or its suffix is not .png, .pdf or .svg.
+      FileError: the file cannot be written, or its suffix is not .png, .pdf or .svg.
     """
     if not series:
         raise ValueError("series is empty: expected at least one name -> (x, y)")
@@ -167,11 +166,11 @@ def _check_panel(rows: Sequence, titles: Sequence, captions: Optional[Sequence])
 
 
 def check_path(path: PathLike) -> None:
-    """Raise ImageError before drawing for what could not be written after it: another suffix, or an unwritable place."""
+    """Raise FileError before drawing for what could not be written after it: another suffix, or an unwritable place."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
-        raise images.ImageError(path, f"cannot draw {suffix or 'no suffix'!r}: use one of {', '.join(_FORMATS)}")
-    images.check_writable(path)
+        raise files.FileError(path, f"cannot draw {suffix or 'no suffix'!r}: use one of {', '.join(_FORMATS)}")
+    files.check_writable(path)
 
 
 def _figure(width: float, height: float):
@@ -193,4 +192,4 @@ def _show(axes, image: np.ndarray) -> None:
 def _save(figure, path: PathLike) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=os.path.splitext(os.fspath(path))[1][1:].lower(), dpi=DPI, facecolor="white")
-    images.write_bytes(path, buffer.getvalue())
+    files.write_bytes(path, buffer.getvalue())

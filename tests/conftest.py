@@ -38,7 +38,7 @@ AUTOENCODER = AutoencoderOptions(width=4, code_size=16, images=64, batch_size=8,
 
 def pytest_unconfigure():
     """TensorFlow's functions complain if they outlive the interpreter's modules."""
-    from gekeras import presets
+    from gekeras.networks import presets
 
     presets._load_saved_model.cache_clear()
     gc.collect()
@@ -90,7 +90,7 @@ def autoencoder_runs(tmp_path_factory, pictures, gan_run):
 @pytest.fixture(scope="session")
 def models(tmp_path_factory, gan_run, autoencoder_runs):
     """A folder of presets that holds one, `tiny`, with both tasks."""
-    from gekeras import export
+    from gekeras.training import export
 
     folder = tmp_path_factory.mktemp("models")
     export.export(folder / "tiny", gan_run, list(autoencoder_runs.values()))
@@ -100,7 +100,7 @@ def models(tmp_path_factory, gan_run, autoencoder_runs):
 @pytest.fixture(scope="session")
 def tiny(models):
     """The loaded preset."""
-    from gekeras import presets
+    from gekeras.networks import presets
 
     return presets.load("tiny", models)
 
@@ -108,8 +108,8 @@ def tiny(models):
 @pytest.fixture(scope="session")
 def every_task(tmp_path_factory, models):
     """A folder of presets that holds one, `tiny`, with all tasks: `BORROWED` have copies of the parts of reconstruct."""
-    from gekeras import export
     from gekeras.operators import make_task
+    from gekeras.training import export
 
     preset = shutil.copytree(models / "tiny", tmp_path_factory.mktemp("models") / "tiny")
     info = json.loads((preset / "preset.json").read_text())

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 from conftest import GAN
 
-from gekeras import config, data, export, images, presets
+from gekeras import config, data, files, images
 from gekeras.config import AEGANOptions, Stage
 from gekeras.models import pgan
-from gekeras.training import aegan, checkpoints, gan, losses
+from gekeras.networks import presets
+from gekeras.training import aegan, checkpoints, export, gan, losses
 from gekeras.training.progress import Progress
 
 PX = 8
@@ -337,7 +338,7 @@ def test_exports_that_are_refused(tmp_path, run, other_run):
         export.export(tmp_path / "new", None, [], aegan_run=run)
     large = tmp_path / "large" / "preset.json"
     large.parent.mkdir()
-    images.write_text(large, json.dumps(dict(resolution=16, channels=3, generator={}, tasks={})))
+    files.write_text(large, json.dumps(dict(resolution=16, channels=3, generator={}, tasks={})))
     before = large.read_bytes()
     with pytest.raises(ValueError, match=r"is of 8 px and 3 channels, .* of 16 px and 3"):
         export.export(large.parent, None, [], aegan_run=run)

@@ -6,7 +6,8 @@ import skimage.data
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
-from gekeras import baselines, images, metrics
+from gekeras import images, metrics
+from gekeras.evaluation import baselines
 
 SIGMA = 0.5
 

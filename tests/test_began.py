@@ -11,14 +11,15 @@ import tensorflow as tf
 from click.testing import CliRunner
 from conftest import AUTOENCODER, GAN, SIDE
 
-from gekeras import config, data, export, images, presets
+from gekeras import config, data, images
 from gekeras.cli import cli
 from gekeras.config import BEGANOptions
 from gekeras.generative_encoder import GenerativeEncoder
 from gekeras.models.began import BEGANDiscriminator, BEGANGenerator, scales
 from gekeras.models.precision import building_in
+from gekeras.networks import presets
 from gekeras.operators import make_task
-from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, gan, generators
+from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, export, gan, generators
 from gekeras.training.progress import Progress
 
 pytestmark = pytest.mark.slow  # what they share is trained and exported for a minute

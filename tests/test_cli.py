@@ -18,10 +18,12 @@ from click.testing import CliRunner
 from conftest import BORROWED, SIDE, TASKS
 from PIL import Image
 
-from gekeras import __version__, codes, images, metrics, presets
+from gekeras import __version__, images, metrics
 from gekeras.cli import cli
-from gekeras.cli_options import progress_bar
+from gekeras.cli.options import progress_bar
+from gekeras.networks import presets
 from gekeras.operators import bicubic, make_task
+from gekeras.restore import codes
 
 QUICK = ["--steps", "3", "--starts", "2"]
 
@@ -209,7 +211,7 @@ def test_several_pictures_are_one_batch(succeed, small, tmp_path):
 @pytest.mark.parametrize("preview", [[], ["--preview"]])
 def test_more_pictures_than_the_memory_holds(succeed, refuse, monkeypatch, tmp_path, preview):
     """They are solved in smaller batches, that is said once, and the pictures are the same."""
-    from gekeras import memory
+    from gekeras.restore import memory
 
     paths = [picture(tmp_path / f"{k}.png", 4, 4, seed=k) for k in range(3)]
     for number in (0, -1, "x"):
@@ -457,10 +459,10 @@ def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks
     own, record = record_of(tmp_path / "own.png"), record_of(tmp_path / "paths.png")
     assert record["loss"] == pytest.approx(own["loss"], rel=1e-3)
     assert np.abs(images.read(tmp_path / "own.png") - images.read(tmp_path / "paths.png")).max() <= 2.01 / 255
-    assert "parts" not in own and record["preset"] == (None if needless else "tiny")
+    assert "networks" not in own and record["preset"] == (None if needless else "tiny")
     assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
-    assert {name: part["name"] for name, part in record["parts"].items()} == {name: names[name] for name in options}
-    assert all(len(part["sha256"]) == 64 and part["range"] == [-1, 1] for part in record["parts"].values())
+    assert {name: part["name"] for name, part in record["networks"].items()} == {name: names[name] for name in options}
+    assert all(len(part["sha256"]) == 64 and part["range"] == [-1, 1] for part in record["networks"].values())
     assert str(networks) not in json.dumps(record)
 
 
@@ -489,7 +491,7 @@ def test_other_networks_from_end_to_end(succeed, portrait, tmp_path, networks):
     line = succeed("solve", "--task", "deblur", *QUICK, portrait, "--simulate", *parts, *how).stdout
     record = record_of(tmp_path / "portrait.restored.png")
     assert "PSNR" in line and record["options"]["prior"] == "box" and record["parameters"]["sigma"] == SIDE / 32
-    generator = record["parts"]["generator"]
+    generator = record["networks"]["generator"]
     assert (generator["name"], generator["range"], generator["latent"]) == ("drawn.keras", [0, 1], "uniform")
     succeed("solve", "--task", "deblur", portrait, "--preview", *parts, *how, "-o", tmp_path / "preview.png")
     assert record_of(tmp_path / "preview.png")["method"] == "ConvAE"
@@ -512,7 +514,7 @@ def test_eval_with_networks_of_one_s_own(succeed, refuse, pictures, tmp_path, ne
     methods = [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
     assert methods == ["GE", "invertGAN", "GE 8 bit"]
     header = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
-    assert header["preset"] == "tiny" and header["parts"]["encoder"]["name"] == "mean.keras"
+    assert header["preset"] == "tiny" and header["networks"]["encoder"]["name"] == "mean.keras"
     decoded = succeed(*common, "-o", tmp_path / "b", "--decoder", networks / "redrawn.keras").stdout
     assert "| ConvAE | 2 | " in decoded
     assert "other options" in refuse(*common, "-o", tmp_path / "b", "--bits", 8)
@@ -601,7 +603,7 @@ def photo(tmp_path):
     """The astronaut, 256x256, and the square of her face."""
     import skimage.data
 
-    from gekeras import faces
+    from gekeras.pictures import faces
 
     path = tmp_path / "photo.png"
     images.write(path, images.fit(images.from_uint8(skimage.data.astronaut()), 256))
@@ -662,7 +664,7 @@ def test_decoding_is_solving_for_the_code(succeed, portrait, tmp_path):
 
 
 def test_the_code_of_a_face(succeed, tmp_path, photo, preset):
-    from gekeras import faces
+    from gekeras.pictures import faces
 
     path, box = photo
     succeed("encode", path, "--align", "face", "-o", tmp_path / "code.npz")
@@ -799,8 +801,8 @@ def material(tmp_path, monkeypatch, portrait, small, module):
         ("inpaint", "portrait.png --mask text.png", "text.png: not an image"),
         ("inpaint", "portrait.png --mask missing.png", "missing.png: no such file"),
         ("inpaint", "portrait.png --mask mask.png --box 0,0,4,4", "give a mask or a box, not both"),
-        ("inpaint", "portrait.png second.png --mask mask.png", "--mask belongs to one picture; 2 are given"),
-        ("inpaint", "portrait.png second.png --box 0,0,4,4", "--box belongs to one picture; 2 are given"),
+        ("inpaint", "portrait.png second.png --mask mask.png", "mask belongs to one picture; 2 are given"),
+        ("inpaint", "portrait.png second.png --box 0,0,4,4", "box belongs to one picture; 2 are given"),
         ("inpaint", "portrait.png --box 10,10,8,4", "the box 10,10,8,4 does not lie in the 16x16 picture"),
         ("inpaint", "portrait.png --box -1,0,4,4", "the box -1,0,4,4 does not lie in"),
         ("inpaint", "portrait.png --box 3,3,0,4", "the box 3,3,0,4 does not lie in"),
@@ -852,7 +854,7 @@ def material(tmp_path, monkeypatch, portrait, small, module):
         ("deblur", "portrait.png --reference small.png", "small.png: a reference needs at least 16x16"),
         ("deblur", "wide.png --tile --reference portrait.png", "portrait.png: a reference for tiles must be 40x16"),
         ("deblur", "portrait.png --reference missing.png", "missing.png: no such file"),
-        ("deblur", "portrait.png second.png --reference small.png", "--reference belongs to one picture; 2 are given"),
+        ("deblur", "portrait.png second.png --reference small.png", "reference belongs to one picture; 2 are given"),
         ("deblur", "portrait.png --reference second.png -o second.png", "second.png is an input"),
         ("deblur", "portrait.png --reference second.png --panel second.png", "second.png is an input"),
     ],

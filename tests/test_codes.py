@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gekeras import codes, images
+from gekeras import files
+from gekeras.restore import codes
 
 RNG = np.random.default_rng(0)
 CODE = RNG.normal(0, 2, (3, 64)).astype(np.float32)
@@ -149,7 +150,7 @@ def test_save_refuses_and_writes_nothing(tmp_path):
     for name in ("a", "a.png", "a.npz.txt"):
         with pytest.raises(ValueError, match=r"written as \.npz"):
             codes.save(tmp_path / name, CODEFILE)
-    with pytest.raises(images.ImageError, match="does not exist"):
+    with pytest.raises(files.FileError, match="does not exist"):
         codes.save(tmp_path / "nowhere" / "a.npz", CODEFILE)
     assert os.listdir(tmp_path) == []
 

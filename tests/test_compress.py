@@ -9,7 +9,8 @@ import pytest
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import codes, compress, images, memory
+from gekeras import images
+from gekeras.restore import codes, compress, memory
 
 CODES = codes.CodeFile(np.zeros((2, 16), np.float32), ["a.png", "b.jpg"], "tiny", "reconstruct", "0a" * 32, SIDE, 8)
 

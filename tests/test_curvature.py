@@ -9,7 +9,7 @@ from test_solve import LATENT, MAP, MIX, codes, curved_generator, encoder, flat,
 
 from gekeras import GenerativeEncoder
 from gekeras.config import SolveOptions
-from gekeras.methods import pixels_only
+from gekeras.evaluation.methods import pixels_only
 from gekeras.solve import Solver, Target, curvature, starts
 
 OPTIONS = SolveOptions(steps=20, optimizer="lbfgs", weight=0.0, probes=64, seed=4)

@@ -246,10 +246,10 @@ def test_replicas_share_every_row_once_and_own_what_they_share(monkeypatch, work
     total = tf.zeros_like(whole)
     for identity in range(4):
         worker = identity // (4 // workers)
-        places = [in_replica(f, monkeypatch, identity, 4, workers) for f in (
-            lambda: distribute.share(whole), lambda rows=whole[worker::workers]: distribute.own(rows))]  # fmt: skip
+        both = (lambda: distribute.replica_rows(whole), lambda rows=whole[worker::workers]: distribute.local_rows(rows))
+        places = [in_replica(rows_of, monkeypatch, identity, 4, workers) for rows_of in both]
         np.testing.assert_array_equal(*places)
-        total += in_replica(lambda part=places[0]: distribute.spread(part), monkeypatch, identity, 4, workers)
+        total += in_replica(lambda part=places[0]: distribute.whole_batch(part), monkeypatch, identity, 4, workers)
     np.testing.assert_array_equal(total, whole)
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, baselines, codes, evaluate, images, memory, metrics
+from gekeras import GenerativeEncoder, images, metrics
 from gekeras.config import SolveOptions
 from gekeras.data import Source
+from gekeras.evaluation import baselines, evaluate
+from gekeras.evaluation.methods import groups
 from gekeras.generative_encoder import consistent
-from gekeras.methods import groups
 from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
+from gekeras.restore import codes, memory
 
 OPTIONS = SolveOptions(steps=3, seed=1)
 RNG = np.random.default_rng(0)

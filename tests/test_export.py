@@ -9,9 +9,10 @@ import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE, TASKS
 from tensorflow.core.protobuf import saved_model_pb2
 
-from gekeras import config, export, images, presets
+from gekeras import config, files, images
 from gekeras.models.autoencoder import Encoder
-from gekeras.training import autoencoder, checkpoints, gan
+from gekeras.networks import presets
+from gekeras.training import autoencoder, checkpoints, export, gan
 
 PARTS = ["generator", *(f"{part}-{task}" for task in TASKS for part in ("encoder", "decoder"))]
 
@@ -192,7 +193,7 @@ def copied(tiny, tmp_path):
 def test_parts_that_are_not_named_stay(copied, autoencoder_runs):
     info = json.loads((copied / "preset.json").read_text())
     info |= {"description": "faces", "scores": {task: {"methods": {}} for task in TASKS}}
-    images.write_text(copied / "preset.json", json.dumps(info))
+    files.write_text(copied / "preset.json", json.dumps(info))
     kept = (copied / "generator/1/saved_model.pb").read_bytes()
     written = export.export(copied, None, [autoencoder_runs["superres"]])
     assert written == ["encoder-superres", "decoder-superres"]
@@ -205,7 +206,7 @@ def test_parts_that_are_not_named_stay(copied, autoencoder_runs):
 
 def test_a_new_generator_drops_the_scores_and_the_old_checkpoint(copied, gan_run):
     info = json.loads((copied / "preset.json").read_text())
-    images.write_text(copied / "preset.json", json.dumps({**info, "scores": {"superres": {"methods": {}}}}))
+    files.write_text(copied / "preset.json", json.dumps({**info, "scores": {"superres": {"methods": {}}}}))
     (copied / "training/checkpoint-000000048.npz").rename(copied / "training/checkpoint-000099999.npz")
     assert export.export(copied, gan_run, []) == ["generator"]
     assert "scores" not in json.loads((copied / "preset.json").read_text())

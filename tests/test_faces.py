@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gekeras import faces, images
-from gekeras.faces import Box
+from gekeras import images
+from gekeras.pictures import faces
+from gekeras.pictures.faces import Box
 
 EYES = ((203.7, 100.8), (246.7, 102.8))  # (x, y) in `skimage.data.astronaut()`, as tools/make_demo_picture.py has them
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import GAN
 
-from gekeras.frozen import CONTRACTIONS, frozen
+from gekeras.networks.frozen import CONTRACTIONS, frozen
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,14 @@ import pytest
 import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
-from gekeras import GenerativeEncoder, methods, presets
+from gekeras import GenerativeEncoder
 from gekeras.config import UNAIDED, SolveOptions
+from gekeras.evaluation import methods
 from gekeras.generative_encoder import consistent
 from gekeras.models.pgan import Generator
+from gekeras.networks import presets
+from gekeras.networks.custom import CustomNetworks
 from gekeras.operators import Downsample, GaussianBlur, Task, make_task
-from gekeras.parts import Own
 from gekeras.solve import Solver, Target, starts
 
 FEW = SolveOptions(steps=4, starts=4, ramp="cosine", seed=2)
@@ -152,8 +154,8 @@ def test_the_decoder_s_weight_is_the_preset_s_where_there_is_a_decoder(tiny, tmp
     model = GenerativeEncoder.from_preset(loaded, "superres")
     assert model.options().decoder_weight == 0.5 and model.options("paper").decoder_weight == 0
     assert model.options(code_weight=0.0, pixel_weight=1.0).decoder_weight == 0  # CSGM's
-    own = Own(encoder=model.encoder)
-    without = GenerativeEncoder.from_preset(loaded, "superres", own=own)
+    custom = CustomNetworks(encoder=model.encoder)
+    without = GenerativeEncoder.from_preset(loaded, "superres", custom=custom)
     assert without.options().decoder_weight == 0
     with pytest.raises(ValueError, match=r"no decoder: decoder_weight \(gamma\) must be 0"):
         without.check(without.options(decoder_weight=0.1))
@@ -167,8 +169,8 @@ def test_a_task_s_objective_is_the_preset_s_where_there_are_pixels(tiny, tmp_pat
     model, other = (GenerativeEncoder.from_preset(loaded, task) for task in ("superres", "reconstruct"))
     assert model.options().pixel_weight == 0.25 and model.options("paper").pixel_weight == other.options().pixel_weight == 0
     assert model.options(pixel_weight=0.0).pixel_weight == 0
-    own = Own(encoder=model.encoder)  # its codes have another scale
-    assert GenerativeEncoder.from_preset(loaded, "superres", own=own).options().pixel_weight == 0
+    custom = CustomNetworks(encoder=model.encoder)  # its codes have another scale
+    assert GenerativeEncoder.from_preset(loaded, "superres", custom=custom).options().pixel_weight == 0
     code = model.encode(rng.uniform(-1, 1, (1, 4, 4, 3)).astype(np.float32))
     assert np.isfinite(model.solve_code(code).loss).all()
     model.task = dataclasses.replace(model.task, measure=None)  # as of a degradation that is not linear
@@ -288,7 +290,7 @@ def test_a_preset_s_parts_by_their_paths(tiny, superres, small):
     paths = {"generator": "generator", "encoder": "encoder-superres", "decoder": "decoder-superres"}
     paths = {name: tiny.folder / folder for name, folder in paths.items()}
     for own in (*({name: path} for name, path in paths.items()), paths):
-        model = GenerativeEncoder.from_preset(tiny, "superres", own=Own(**own))
+        model = GenerativeEncoder.from_preset(tiny, "superres", custom=CustomNetworks(**own))
         assert model.shape == (SIDE, SIDE, 3) and model.latent_size == GAN.latent_size
         assert model.task.parameters == superres.task.parameters
         np.testing.assert_allclose(model.solve(small, FEW).image, expected.image, atol=1e-4)
@@ -299,10 +301,10 @@ def test_a_preset_s_parts_by_their_paths(tiny, superres, small):
 
 
 def test_complete_parts_need_no_preset(tiny, superres, small):
-    own = Own(*(tiny.folder / name for name in ("generator", "encoder-superres")))
-    model = GenerativeEncoder.from_preset("no such preset", "superres", own=own)
+    custom = CustomNetworks(*(tiny.folder / name for name in ("generator", "encoder-superres")))
+    model = GenerativeEncoder.from_preset("no such preset", "superres", custom=custom)
     np.testing.assert_allclose(model.solve(small, FEW).image, superres.solve(small, FEW).image, atol=1e-4)
-    deblur = GenerativeEncoder.from_preset(None, "deblur", own=own)
+    deblur = GenerativeEncoder.from_preset(None, "deblur", custom=custom)
     assert deblur.task.parameters["sigma"] == SIDE / 32
 
 
@@ -310,12 +312,12 @@ def test_a_preset_without_tasks_and_an_encoder(tiny, tmp_path, superres, small):
     bare = changed(tiny, tmp_path, tasks={}, solve={"steps": 5}, latent="uniform")
     with pytest.raises(presets.PresetError, match="has no task 'superres'"):
         GenerativeEncoder.from_preset(bare, "superres")
-    own = Own(encoder=tiny.folder / "encoder-superres")
-    model = GenerativeEncoder.from_preset(bare, "superres", own=own, parameters={"kernel": "bicubic"})
+    custom = CustomNetworks(encoder=tiny.folder / "encoder-superres")
+    model = GenerativeEncoder.from_preset(bare, "superres", custom=custom, parameters={"kernel": "bicubic"})
     assert model.task.parameters == {"factor": 4, "kernel": "bicubic"} and model.options().steps == 5
     assert model.latent == "uniform" and model.encode(small).shape == superres.encode(small).shape
     with pytest.raises(ValueError, match="unknown task 'paint'; tasks are reconstruct"):
-        GenerativeEncoder.from_preset(bare, "paint", own=own)
+        GenerativeEncoder.from_preset(bare, "paint", custom=custom)
 
 
 def test_functions_in_the_place_of_a_preset_s_parts(tiny, superres, small, large):
@@ -324,8 +326,8 @@ def test_functions_in_the_place_of_a_preset_s_parts(tiny, superres, small, large
     def generator(latent):
         return (superres.generator(latent) + 1) * 50
 
-    own = Own(generator=generator, latent_size=GAN.latent_size, generator_range=(0, 100), latent="uniform")
-    model = GenerativeEncoder.from_preset(tiny, "superres", own=own)
+    custom = CustomNetworks(generator=generator, latent_size=GAN.latent_size, generator_range=(0, 100), latent="uniform")
+    model = GenerativeEncoder.from_preset(tiny, "superres", custom=custom)
     assert model.shape == (SIDE, SIDE, 3) and model.latent == "uniform" and model.defaults == {}
     solver = Solver(superres.generator, superres.encoder, superres.task.forward, ramp="cosine", latent="uniform")
     expected = solver.solve(superres.encode(small), GAN.latent_size, FEW)
@@ -334,7 +336,7 @@ def test_functions_in_the_place_of_a_preset_s_parts(tiny, superres, small, large
     def encoder(image):
         return tf.reduce_mean(image, axis=(1, 2))
 
-    model = GenerativeEncoder.from_preset(tiny, "reconstruct", own=Own(encoder=encoder))
+    model = GenerativeEncoder.from_preset(tiny, "reconstruct", custom=CustomNetworks(encoder=encoder))
     np.testing.assert_allclose(model.encode(large), large.mean((1, 2)), atol=1e-6)
 
 
@@ -344,7 +346,7 @@ def test_parts_that_do_not_fit_a_preset(tiny, superres):
         (Generator(16, 1, latent_size=12, fmap_base=64, fmap_max=4), "takes 16x16x3, the generator generator gives 16x16x1"),
     ):
         with pytest.raises(ValueError, match=f"the encoder of preset tiny {says}: they must be of one size"):
-            GenerativeEncoder.from_preset(tiny, "superres", own=Own(generator=generator))
+            GenerativeEncoder.from_preset(tiny, "superres", custom=CustomNetworks(generator=generator))
 
     def wide(latent):
         return tf.tile(superres.generator(latent), (1, 1, 2, 1))
@@ -353,7 +355,7 @@ def test_parts_that_do_not_fit_a_preset(tiny, superres):
         return tf.reduce_mean(image, axis=(1, 2))
 
     with pytest.raises(ValueError, match="the generator wide gives 16x32x3 pictures; square ones of 1 or 3 channels"):
-        GenerativeEncoder.from_preset(tiny, "superres", own=Own(wide, mean, latent_size=GAN.latent_size))
+        GenerativeEncoder.from_preset(tiny, "superres", custom=CustomNetworks(wide, mean, latent_size=GAN.latent_size))
 
 
 # -------------------------------------------------------------------------------------------------- missing pixels

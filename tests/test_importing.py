@@ -23,9 +23,10 @@ import tensorflow as tf
 from click.testing import CliRunner
 from conftest import SIDE
 
-from gekeras import importing, presets
+from gekeras import importing
 from gekeras.cli import cli
 from gekeras.importing import torch_archive
+from gekeras.networks import presets
 
 FORMATS = ("archive", "stream")
 FILE_TYPES = {
@@ -917,7 +918,7 @@ def test_encoders_for_an_imported_generator(run, checkpoint, pictures, tmp_path)
 
 
 def test_the_generator_of_a_run_and_of_a_preset(rng, gan_run, tiny):
-    from gekeras.cli_train import _generator_of
+    from gekeras.cli.train import _generator_of
 
     (live, shape), (saved, same) = _generator_of(gan_run), _generator_of(tiny.folder)
     assert {name: shape[name] for name in same} == same == dict(resolution=SIDE, channels=3, latent_size=16, latent="normal")

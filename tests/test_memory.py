@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from conftest import SIDE
 
-from gekeras import GenerativeEncoder, SolveOptions, memory
+from gekeras import GenerativeEncoder, SolveOptions
+from gekeras.restore import memory
 from gekeras.solve import Target, starts
 
 KB = 4 * 256  # bytes of a picture's vector of 256 numbers
@@ -152,9 +153,9 @@ def test_what_is_free_is_told_or_guessed(monkeypatch, tmp_path):
 
 def test_parts_cover_everything_once():
     for count, batch in ((1, 64), (64, 64), (65, 64), (10, 3)):
-        covered = np.concatenate([np.arange(count)[part] for part in memory.parts(count, batch)])
+        covered = np.concatenate([np.arange(count)[part] for part in memory.slices(count, batch)])
         np.testing.assert_array_equal(covered, np.arange(count))
-        assert max(part.stop - part.start for part in memory.parts(count, batch)) <= batch
+        assert max(part.stop - part.start for part in memory.slices(count, batch)) <= batch
 
 
 def test_what_is_said():

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, modules, parts
+from gekeras import GenerativeEncoder
 from gekeras.config import SolveOptions
-from gekeras.modules import Module, adopt, load_module
+from gekeras.networks import modules
+from gekeras.networks.custom import CustomNetworks
+from gekeras.networks.modules import Module, adopt, load_module
 from gekeras.operators import make_task
-from gekeras.parts import Own
 from gekeras.solve import starts
 
 LATENT, SIDE, CODE = 5, 8, 6
@@ -305,8 +306,8 @@ def test_ranges_are_the_networks_own(generator, latent, rng):
 def test_ranges_that_are_none(generator, encoder, value):
     for call in (
         lambda: GenerativeEncoder(generator, encoder, generator_range=value),
-        lambda: Own(generator=generator, generator_range=value),
-        lambda: Own(encoder=encoder, encoder_range=value),
+        lambda: CustomNetworks(generator=generator, generator_range=value),
+        lambda: CustomNetworks(encoder=encoder, encoder_range=value),
     ):
         with pytest.raises(ValueError, match="_range must be two numbers, the lower one first; received"):
             call()
@@ -359,12 +360,12 @@ def test_names_in_records(stored, tmp_path, generator, monkeypatch):
     monkeypatch.chdir(stored("exported"))
     assert modules.describe(".")["name"] == "exported" and modules.describe(".") == modules.describe(stored("exported"))
     assert modules.describe(generator) == {"name": "generator"}
-    own = Own(generator=stored("g.h5"), encoder=make_encoder, generator_range=(0, 1))
-    assert own.complete and own.record() == {
+    custom = CustomNetworks(generator=stored("g.h5"), encoder=make_encoder, generator_range=(0, 1))
+    assert custom.complete and custom.record() == {
         "generator": {**modules.describe(stored("g.h5")), "range": [0, 1], "latent": "normal"},
         "encoder": {"name": "make_encoder", "range": [-1, 1]},
     }
-    assert str(tmp_path) not in str(own.record()) and Own().record() == {}
+    assert str(tmp_path) not in str(custom.record()) and CustomNetworks().record() == {}
 
 
 # ------------------------------------------------------------------------------------------------------ refusals
@@ -515,12 +516,12 @@ def test_parts_that_do_not_fit(make, encode, how, says):
 def test_what_belongs_to_a_network_of_one_s_own(tmp_path, generator, encoder):
     for values in ({"latent_size": 3}, {"latent": "uniform"}, {"generator_range": (0, 1)}):
         with pytest.raises(ValueError, match=f"{next(iter(values))} belongs to a generator of one's own: give that, too"):
-            Own(encoder=encoder, **values)
+            CustomNetworks(encoder=encoder, **values)
     with pytest.raises(ValueError, match="encoder_range belongs to an encoder of one's own: give that, too"):
-        Own(generator=generator, encoder_range=(0, 1))
+        CustomNetworks(generator=generator, encoder_range=(0, 1))
     with pytest.raises(ValueError, match="latent must be one of normal, uniform; received 'x'"):
-        Own(generator=generator, latent="x")
+        CustomNetworks(generator=generator, latent="x")
     with pytest.raises(ValueError, match="missing: no such file or folder"):
-        Own(encoder=tmp_path / "missing")
-    Own(generator=HANDLE, decoder=encoder, encoder_range=(0, 1))
-    assert parts.Own().parts() == {} and not parts.Own(generator=generator).complete
+        CustomNetworks(encoder=tmp_path / "missing")
+    CustomNetworks(generator=HANDLE, decoder=encoder, encoder_range=(0, 1))
+    assert CustomNetworks().given() == {} and not CustomNetworks(generator=generator).complete

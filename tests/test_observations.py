@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gekeras import faces, images, observations, tiles
-from gekeras.observations import Request, observe
+from gekeras import images
+from gekeras.config import PictureOptions
 from gekeras.operators import TASKS, make_task
+from gekeras.pictures import faces, observations, tiles
+from gekeras.pictures.observations import Request, observe
 
 SIDE = 16
 
 
-def request(task="reconstruct", **asked):
-    return Request(make_task(task, SIDE), SIDE, 3, **asked)
+def request(task="reconstruct", seed=0, **asked):
+    return Request(make_task(task, SIDE), SIDE, 3, PictureOptions(**asked), seed)
 
 
 @pytest.fixture
@@ -37,10 +39,10 @@ def test_requests_that_contradict_themselves(tmp_path):
         for task in set(TASKS) - {"inpaint"}:
             with pytest.raises(ValueError, match=f"a mask or a box is for inpaint; {task} has none"):
                 request(task, **asked)
-        assert request("inpaint", **asked).simulate is False
+        assert request("inpaint", **asked).options.simulate is False
     with pytest.raises(ValueError, match="inpaint needs to know what is missing: give a mask or a box, or simulate"):
         request("inpaint")
-    assert request("inpaint", simulate=True).box is None
+    assert request("inpaint", simulate=True).options.box is None
     with pytest.raises(ValueError, match="align takes faces out of a photograph and tile cuts it up"):
         request(align=True, tile=True)
 
@@ -81,7 +83,7 @@ def test_without_simulation_the_truth_is_known_of_nothing_but_what_is_not_degrad
     path, pixels = photo(SIDE, SIDE)
     assert observe(path, request("denoise")).truth is None
     reference, true = photo(2 * SIDE, 40, "reference.png")
-    item = observe(path, request("denoise"), reference)
+    item = observe(path, request("denoise", reference=reference))
     assert (item.truth[0] == images.fit(true, SIDE)).all() and (item.measurements[0] == pixels).all()
 
 
@@ -91,7 +93,7 @@ def test_pictures_and_references_that_are_too_small(photo):
     with pytest.raises(images.ImageError, match=r"small.png: 15x16 is too small: deblur needs at least 16x16 here"):
         observe(small, request("deblur"))
     with pytest.raises(images.ImageError, match=r"small.png: a reference needs at least 16x16"):
-        observe(path, request("deblur"), small)
+        observe(path, request("deblur", reference=small))
     assert observe(small, request("superres")).measurements.shape == (1, 4, 4, 3)
 
 
@@ -220,11 +222,11 @@ def test_simulated_tiles_agree_where_they_overlap(photo, task):
 def test_a_reference_for_tiles_has_the_size_of_the_result(photo):
     path, _ = photo(7, 10)
     reference, true = photo(28, 40, "reference.png")
-    assert (observe(path, request("superres", tile=True), reference).truth[0] == true).all()
+    assert (observe(path, request("superres", tile=True, reference=reference)).truth[0] == true).all()
     for size in ((40, 28), (7, 10)):
         other, _ = photo(*size, "other.png")
         with pytest.raises(images.ImageError, match=r"other.png: a reference for tiles must be 40x28"):
-            observe(path, request("superres", tile=True), other)
+            observe(path, request("superres", tile=True, reference=other))
 
 
 # ----------------------------------------------------------------------------------------------------------- faces
@@ -272,11 +274,11 @@ def test_faces_of_an_enlarged_photograph(photo, monkeypatch):
 def test_references_for_faces(photo, two_faces):
     path, _ = photo(40, 50)
     reference, true = photo(40, 50, "reference.png")
-    item = observe(path, request("deblur", align=True), reference)
+    item = observe(path, request("deblur", align=True, reference=reference))
     np.testing.assert_allclose(item.truth[1], true[22:38, 1:17], atol=1e-6)
     other, _ = photo(50, 40, "other.png")
     with pytest.raises(images.ImageError, match=r"other.png: a reference for faces must be 50x40 too"):
-        observe(path, request("deblur", align=True), other)
+        observe(path, request("deblur", align=True, reference=other))
 
 
 def test_no_face(photo):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gekeras import images, plots
+from gekeras import files, images, plots
 
 pytest.importorskip("matplotlib")
 
@@ -80,7 +80,7 @@ def test_panel_refuses(tmp_path):
         with pytest.raises(ValueError, match=says):
             plots.panel(path, rows, titles, captions)
     for bad in (tmp_path / "p.xyz", tmp_path / "no" / "p.png", tmp_path):
-        with pytest.raises(images.ImageError):
+        with pytest.raises(files.FileError):
             plots.panel(bad, [[image]], ["a"])
     assert list(tmp_path.iterdir()) == []
 
@@ -137,9 +137,9 @@ def test_animation_refuses(tmp_path):
         (tmp_path / "a.mp4", "an animation is written as .gif"),
         (tmp_path / "no" / "a.gif", "does not exist"),
     ):
-        with pytest.raises(images.ImageError, match=says):
+        with pytest.raises(files.FileError, match=says):
             plots.animation(path, [frame])
-        with pytest.raises(images.ImageError, match=says):
+        with pytest.raises(files.FileError, match=says):
             plots.check_animation_path(path)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from gekeras import presets
+from gekeras.networks import presets
 
 
 def make(place, name, **info):
@@ -74,7 +74,7 @@ def test_a_record_that_lacks_something(places):
 
 def test_a_damaged_record(places):
     (make(places[0], "bad") / "preset.json").write_text("{")
-    with pytest.raises(presets.PresetError, match=r"preset\.json cannot be read"):
+    with pytest.raises(presets.PresetError, match=r"preset\.json: cannot be read"):
         presets.load("bad", places[0])
 
 

@@ -9,12 +9,13 @@ import tensorflow as tf
 from click.testing import CliRunner
 from conftest import AUTOENCODER, GAN, SIDE
 
-from gekeras import GenerativeEncoder, data, export, presets
+from gekeras import GenerativeEncoder, data
 from gekeras.cli import cli
 from gekeras.config import FIDELITIES, UNAIDED, StarterOptions
 from gekeras.models.starter import Starter, stretching, whitening
+from gekeras.networks import presets
 from gekeras.operators import make_task
-from gekeras.training import checkpoints, starter
+from gekeras.training import checkpoints, export, starter
 
 OPTIONS = StarterOptions(
     width=16, blocks=1, pairs=512, fit_steps=200, probes=64, images=3200, batch_size=16, learning_rate=0.01

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gekeras import tiles
+from gekeras.pictures import tiles
 
 
 @pytest.mark.parametrize("tile, overlap", [(1, 0), (7, 0), (7, 3), (7, 6), (16, 5)])

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
 from gekeras import config, data, images
-from gekeras.cli_train import _weights_of
+from gekeras.cli.train import _weights_of
 from gekeras.config import AutoencoderOptions, GANOptions, Stage
 from gekeras.operators import make_task
 from gekeras.training import autoencoder, checkpoints, gan

@@ -11,10 +11,11 @@ from click.testing import CliRunner
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import GenerativeEncoder, images, uncertainty
+from gekeras import GenerativeEncoder, images
 from gekeras.cli import cli
 from gekeras.config import SolveOptions
-from gekeras.observations import Observation
+from gekeras.pictures.observations import Observation
+from gekeras.restore import uncertainty
 
 LATENT, PIXELS = 8, 6
 RNG = np.random.default_rng(0)
@@ -60,19 +61,19 @@ both_starts = pytest.mark.parametrize("options", [OPTIONS, STARTER], ids=["rando
 
 @both_starts
 def test_a_picture_in_a_batch_is_as_alone(model, y, options):
-    together = uncertainty.spread(model, y, options, samples=3)
+    together = uncertainty.solve_ensemble(model, y, options, samples=3)
     for i in range(3):
-        alone = uncertainty.spread(model, y[i : i + 1], options, samples=3)
+        alone = uncertainty.solve_ensemble(model, y[i : i + 1], options, samples=3)
         np.testing.assert_allclose(alone.image[0], together.image[i], atol=1e-3)
         np.testing.assert_allclose(alone.deviation[0], together.deviation[i], atol=1e-3)
         np.testing.assert_allclose(alone.losses[0], together.losses[i], rtol=1e-3)
 
 
 def test_pictures_of_several_batches_are_as_of_one(model, y):
-    whole, told = uncertainty.spread(model, y, OPTIONS, samples=3), []
+    whole, told = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3), []
     for batch in (6, 4, 2):  # two pictures at once, one, and one in two batches
         told.clear()
-        parts = uncertainty.spread(model, y, OPTIONS, samples=3, batch=batch, progress=lambda *n: told.append(n[:2]))
+        parts = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3, batch=batch, progress=lambda *n: told.append(n[:2]))
         np.testing.assert_allclose(parts.image, whole.image, atol=1e-3)
         np.testing.assert_allclose(parts.deviation, whole.deviation, atol=1e-3)
         assert told == sorted(told) and told[-1][0] == told[-1][1] == {6: 2, 4: 3, 2: 6}[batch] * OPTIONS.steps
@@ -80,41 +81,43 @@ def test_pictures_of_several_batches_are_as_of_one(model, y):
 
 @both_starts
 def test_the_seed_decides(model, y, options):
-    first, again = (uncertainty.spread(model, y, options, samples=2) for _ in range(2))
+    first, again = (uncertainty.solve_ensemble(model, y, options, samples=2) for _ in range(2))
     np.testing.assert_array_equal(first.deviation, again.deviation)
-    other = uncertainty.spread(model, y, dataclasses.replace(options, seed=50), samples=2)
+    other = uncertainty.solve_ensemble(model, y, dataclasses.replace(options, seed=50), samples=2)
     assert np.abs(other.deviation - first.deviation).max() > 1e-3
 
 
 @both_starts
 def test_more_samples_keep_the_first_ones(model, y, options):
-    few, many = (uncertainty.spread(model, y, options, samples=k) for k in (2, 5))
+    few, many = (uncertainty.solve_ensemble(model, y, options, samples=k) for k in (2, 5))
     np.testing.assert_allclose(many.latents[:, :2], few.latents, atol=1e-3)
 
 
 def test_the_samples_are_what_competes(model, y):
     """A sample begins at the best candidate of its seed, without finalists of its own."""
     options = dataclasses.replace(OPTIONS, steps=14)
-    one, other = (uncertainty.spread(model, y, dataclasses.replace(options, finalists=count), samples=3) for count in (1, 2))
+    one, other = (
+        uncertainty.solve_ensemble(model, y, dataclasses.replace(options, finalists=count), samples=3) for count in (1, 2)
+    )
     np.testing.assert_array_equal(one.latents, other.latents)
 
 
 @both_starts
 def test_the_first_sample_is_the_plain_solve(model, y, options):
-    found, plain = uncertainty.spread(model, y, options, samples=4), model.solve(y, options)
+    found, plain = uncertainty.solve_ensemble(model, y, options, samples=4), model.solve(y, options)
     np.testing.assert_allclose(found.latents[:, 0], plain.latent, atol=1e-3)
     np.testing.assert_allclose(found.losses[:, 0], plain.loss, rtol=1e-3)
 
 
 def test_each_random_sample_is_the_solve_of_a_seed_of_its_own(model, y):
-    found = uncertainty.spread(model, y, OPTIONS, samples=3)
+    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     for k in range(3):
         own = model.solve(y, dataclasses.replace(OPTIONS, seed=OPTIONS.seed + k))
         np.testing.assert_allclose(found.latents[:, k], own.latent, atol=1e-3)
 
 
 def test_the_best_sample_is_the_result(model, y):
-    found = uncertainty.spread(model, y, OPTIONS, samples=4)
+    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=4)
     best = found.losses.argmin(axis=1)
     assert (best > 0).any()  # or the test shows little
     np.testing.assert_array_equal(found.solution.loss, found.losses.min(axis=1))
@@ -125,7 +128,7 @@ def test_the_best_sample_is_the_result(model, y):
 
 def test_the_deviation_is_numpy_s(model, y):
     """By hand from the samples' latents."""
-    found = uncertainty.spread(model, y, OPTIONS, samples=3)
+    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     for i in range(3):
         pictures = np.clip(model.generate(found.latents[i]), -1, 1)
         expected = np.sqrt((pictures.std(axis=0, ddof=1) ** 2).mean(axis=-1))
@@ -145,7 +148,7 @@ def test_pictures_are_compared_as_they_are_written():
 @pytest.mark.parametrize("samples", [2, 3, 7])
 def test_a_generator_that_ignores_its_latent_is_sure(y, options, samples):
     fixed = make(lambda latent: tf.zeros((tf.shape(latent)[0], PIXELS, PIXELS, 3)) + 0.1 * tf.reduce_sum(0 * latent) + 0.3)
-    found = uncertainty.spread(fixed, y, options, samples=samples)
+    found = uncertainty.solve_ensemble(fixed, y, options, samples=samples)
     assert found.deviation.max() == 0 and (found.confidence == 1).all()
 
 
@@ -170,7 +173,7 @@ def test_a_starter_s_prediction_is_turned_by_an_angle(model, y, t):
 
 def test_uniform_latents_stay_in_their_box(y):
     uniform = make(latent="uniform")
-    found = uncertainty.spread(uniform, y, dataclasses.replace(STARTER, prior="box"), samples=4)
+    found = uncertainty.solve_ensemble(uniform, y, dataclasses.replace(STARTER, prior="box"), samples=4)
     assert np.abs(found.latents).max() <= 1
 
 
@@ -178,14 +181,14 @@ def test_known_pixels_of_a_consistent_result_are_sure(y, rng):
     inpaint = make(task="inpaint")
     known = (rng.random((PIXELS, PIXELS)) < 0.6).astype(np.float32)
     options = dataclasses.replace(OPTIONS, consistent=True)
-    found = uncertainty.spread(inpaint, 0.3 * y, options, known=known, samples=3)
+    found = uncertainty.solve_ensemble(inpaint, 0.3 * y, options, known=known, samples=3)
     assert found.deviation[:, known > 0].max() < 1e-3 < 1e-2 < found.deviation[:, known == 0].mean()
-    several = uncertainty.spread(inpaint, 0.3 * y, options, known=np.repeat(known[None, ..., None], 3, 0), samples=3)
+    several = uncertainty.solve_ensemble(inpaint, 0.3 * y, options, known=np.repeat(known[None, ..., None], 3, 0), samples=3)
     np.testing.assert_array_equal(several.deviation, found.deviation)
 
 
 def test_the_default_options_are_the_fast_ones(model, y):
-    found = uncertainty.spread(model, y[:1], samples=2)
+    found = uncertainty.solve_ensemble(model, y[:1], samples=2)
     np.testing.assert_allclose(found.latents[:, 0], model.solve(y[:1]).latent, atol=1e-3)
 
 
@@ -210,12 +213,12 @@ def test_initial_latents_are_where_a_solve_begins(model, y, rng):
 )
 def test_what_is_refused(model, y, arguments, says):
     with pytest.raises(ValueError, match=says):
-        uncertainty.spread(model, y, **{"options": OPTIONS, **arguments})
+        uncertainty.solve_ensemble(model, y, **{"options": OPTIONS, **arguments})
 
 
 def test_a_start_without_a_starter_is_refused(y):
     with pytest.raises(ValueError, match="there is no starter"):
-        uncertainty.spread(GenerativeEncoder(generator, encoder, LATENT), y, STARTER)
+        uncertainty.solve_ensemble(GenerativeEncoder(generator, encoder, LATENT), y, STARTER)
 
 
 def test_pieces_are_joined_and_placed_as_the_pictures_are(model, y):
@@ -230,7 +233,7 @@ def test_pieces_are_joined_and_placed_as_the_pictures_are(model, y):
     first = Observation("a", y[:2], None, y[:2], None, join, place)
     second = Observation("b", y[2:], None, y[2:], None, lambda pieces: pieces, lambda pictures, around=None: pictures[0])
     one, other = uncertainty.restore_items(model, [first, second], OPTIONS, samples=3)
-    found = uncertainty.spread(model, y, OPTIONS, samples=3)
+    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     np.testing.assert_array_equal(one.image, place(join(np.clip(found.image[:2], -1, 1))))
     levels = np.clip(found.deviation / uncertainty.WHITE * 2 - 1, -1, 1)[..., None]
     np.testing.assert_allclose(one.uncertainty.image, place(join(levels[:2]), -1), atol=1e-6)
@@ -284,7 +287,7 @@ def test_a_picture_and_numbers_beside_the_result(succeed, every_task, tmp_path):
     record = record_of(tmp_path / "a.restored.json")
     model = GenerativeEncoder.from_preset("tiny", "superres", every_task)
     options = model.options("fast", steps=2, starts=2)
-    found = uncertainty.spread(model, images.read(tmp_path / "a.png")[None], options, samples=3)
+    found = uncertainty.solve_ensemble(model, images.read(tmp_path / "a.png")[None], options, samples=3)
     numbers = record["uncertainty"]
     assert set(numbers) == {"samples", "deviation", "rms", "confidence", "white"} and numbers["samples"] == 3
     assert numbers["deviation"] == pytest.approx(found.deviation.mean(), rel=1e-3)
@@ -330,7 +333,7 @@ def test_tiles_and_masks(succeed, tmp_path):
 def test_around_a_face_the_deviation_is_black(succeed, tmp_path):
     import skimage.data
 
-    from gekeras import faces
+    from gekeras.pictures import faces
 
     photo = images.fit(images.from_uint8(skimage.data.astronaut()), 256)
     images.write(tmp_path / "photo.png", photo)
@@ -349,8 +352,8 @@ def test_around_a_face_the_deviation_is_black(succeed, tmp_path):
     [
         ("a.png --uncertainty 1", "1 is not in the range x>=2"),
         ("a.png --uncertainty many", "'many' is not a valid integer"),
-        ("a.png --uncertainty 2 --preview", "--preview solves nothing"),
-        ("a.png --uncertainty 2 --animate a.gif", "--animate shows one solve"),
+        ("a.png --uncertainty 2 --preview", "preview solves nothing"),
+        ("a.png --uncertainty 2 --animate a.gif", "animate shows one solve"),
         ("a.png --uncertainty 2 --panel a.uncertainty.png", "a.uncertainty.png is a result"),
         ("a.png a.uncertainty.png --uncertainty 2", "a.uncertainty.png is an input"),
         ("b.png --uncertainty 2", "b.uncertainty.png: cannot be written: it is a folder"),

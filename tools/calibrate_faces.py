@@ -8,7 +8,8 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from gekeras import data, faces, images
+from gekeras import data, images
+from gekeras.pictures import faces
 
 
 def spread(values: np.ndarray) -> str:

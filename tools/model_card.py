@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from gekeras import evaluate, images, plots, presets
+from gekeras import files, plots
+from gekeras.evaluation import evaluate
+from gekeras.networks import presets
 
 CARD = """# {name}
 
@@ -129,7 +131,7 @@ def main(folder, as_overview):
         task: tuple(zip(*entry["curve"])) for task, entry in preset.info["autoencoders"].items() if len(entry["curve"]) > 1
     }
     plots.curves(preset.folder / "validation.png", curves, "real images shown", "validation MSE", log_y=True)
-    images.write_text(Path(folder) / "README.md", card(preset))
+    files.write_text(Path(folder) / "README.md", card(preset))
 
 
 if __name__ == "__main__":

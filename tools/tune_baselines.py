@@ -16,7 +16,8 @@ import click
 import numpy as np
 from scipy import ndimage
 
-from gekeras import baselines, data, images, metrics
+from gekeras import data, images, metrics
+from gekeras.evaluation import baselines
 
 SIGMA = 0.5
 BLUR_SIGMA, BLUR_SIZE = 2.0, 13

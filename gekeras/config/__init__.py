@@ -3,6 +3,7 @@
 `to_json(options)` is what a run folder and a result record hold; `from_dict(cls, values)` refuses unknown names.
 """
 
+from .pictures import PictureOptions as PictureOptions
 from .records import ARGUMENTS as ARGUMENTS
 from .records import from_dict as from_dict
 from .records import to_dict as to_dict

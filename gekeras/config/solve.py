@@ -85,8 +85,8 @@ class SolveOptions:
         require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
 
 
-# "paper": section 4.4 as printed. The others, chosen by `benchmarks/solve.py` (docs/solving.md has its table), begin where a
-# starter says; on the sphere, since a progressive GAN does not see |z|.
+# "paper": section 4.4 as printed. The others, chosen by `benchmarks/solve.py` (docs/measurements/quality-against-work.md),
+# begin where a starter says; on the sphere, since a progressive GAN does not see |z|.
 FIDELITIES = {
     "paper": SolveOptions(),
     "fast": SolveOptions(steps=14, optimizer="lbfgs", start="starter", prior="sphere"),

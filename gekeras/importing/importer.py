@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 import keras
 
-from .. import export, presets
+from .. import files
 from ..models.layers import EqualizedDense
 from ..models.pgan import Generator
+from ..networks import presets
+from ..training import export
 from . import numpy_dump, torch_archive, zoo
 from .weights import ImportedGenerator
 
@@ -96,14 +97,14 @@ def import_generator(
     imported = read(checkpoint)
     if old.get("tasks") and (differing := [name for name in SIZE[:2] if old.get(name) != imported.config[name]]):
         raise ValueError(f"{folder} has encoders of another {differing[0]}; import into a new folder")
-    with presets.rewritten(folder, _left_out) as made:
+    with files.rewriting(folder, _left_out) as made:
         network = build(imported)
         size = export.save_generator(network, made)
         info = {"range": [-1, 1], "tasks": {}, "solve": {}, **old, **(about or {}), **size}
         info["generator"] = dict(parameters=network.count_params(), config=imported.config)
         info["source"] = dict(file=checkpoint.name, sha256=presets.checksum(checkpoint), **imported.source)
         export.write_record(made, info)
-    return json.loads((folder / "preset.json").read_text())
+    return files.read_json(folder / "preset.json")
 
 
 def _record_of(folder: Path, force: bool) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _record_of(folder: Path, force: bool) -> dict[str, Any]:
     if (folder / "generator").exists() and not force:
         raise ValueError(f"{folder} has a generator already; --force replaces it")
     record = folder / "preset.json"
-    info = json.loads(record.read_text()) if record.is_file() else {}
+    info = files.read_json(record) if record.is_file() else {}
     return {name: value for name, value in info.items() if name not in ("scores", "generator", "source", "checksums")}
 
 

@@ -46,9 +46,9 @@ class EqualizedConv2D(keras.layers.Layer):
     def call(self, x):
         kernel = ops.cast(self.kernel, self.compute_dtype) * self.scale
         if self.resample == "up":
-            y = ops.conv2d_transpose(x, spread_transposed(kernel))
+            y = ops.conv2d_transpose(x, fused_upsampling_kernel(kernel))
         elif self.resample == "down":
-            y = ops.conv2d(x, spread(kernel) * 0.25, stride=2)
+            y = ops.conv2d(x, fused_resampling_kernel(kernel) * 0.25, stride=2)
         else:
             y = ops.conv2d(x, kernel)
         return y + ops.cast(self.bias, self.compute_dtype)
@@ -67,7 +67,7 @@ class EqualizedConv2D(keras.layers.Layer):
 BOX = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32)
 
 
-def spread(kernel, box=BOX):
+def fused_resampling_kernel(kernel, box=BOX):
     """The 3x3 kernel convolved with a 2x2 box: `[3, 3, in, out]` -> `[4, 4, in, out]`, one small product an axis."""
     _, _, inputs, outputs = kernel.shape
     matrix = ops.convert(box, dtype=kernel.dtype)
@@ -75,9 +75,9 @@ def spread(kernel, box=BOX):
     return ops.reshape(ops.matmul(matrix, rows), (4, 4, inputs, outputs))
 
 
-def spread_transposed(kernel):
+def fused_upsampling_kernel(kernel):
     """Kernel of the strided transposed convolution that equals doubling, then correlating: `[4, 4, out, in]`."""
-    return ops.transpose(spread(kernel, BOX[:, ::-1]), (0, 1, 3, 2))
+    return ops.transpose(fused_resampling_kernel(kernel, BOX[:, ::-1]), (0, 1, 3, 2))
 
 
 class EqualizedDense(keras.layers.Layer):

@@ -69,15 +69,15 @@ def make_step(nets: Networks, task: Task):
     degraded, strategy = not isinstance(task.degrade, Identity), tf.distribute.get_strategy()
 
     def replica(real, generated, seed):
-        x = tf.concat([distribute.own(real), distribute.own(generated)], axis=0)
+        x = tf.concat([distribute.local_rows(real), distribute.local_rows(generated)], axis=0)
         with tf.GradientTape() as tape:
             loss = error = tf.reduce_mean(tf.square(nets(x, training=True) - x))
             if degraded:
-                observed = distribute.share(task.observe(distribute.spread(x), seed))
+                observed = distribute.replica_rows(task.observe(distribute.whole_batch(x), seed))
                 loss += tf.reduce_mean(tf.square(nets(observed, training=True) - x))
-            loss = distribute.part(loss)
+            loss = distribute.share_of_mean(loss)
         nets.optimizer.apply_gradients(zip(tape.gradient(loss, nets.trainable_variables), nets.trainable_variables))
-        return distribute.part(error)
+        return distribute.share_of_mean(error)
 
     @tf.function
     def step(real, generated, seed, rate):

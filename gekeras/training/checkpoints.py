@@ -6,7 +6,6 @@ A zip archive carries a CRC of every member, so a damaged file is noticed when i
 from __future__ import annotations
 
 import json
-import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -14,23 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from ..files import replacing
 from . import divergence
 
 Arrays = dict[str, np.ndarray]
 
 
 def save(path: Path, arrays: Arrays, record: dict[str, Any]) -> None:
-    """Write atomically: a reader sees the old file or the new one, never a part."""
+    """Write atomically: a reader sees the old file or the new one, never a part. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("wb") as file:
-            _write(file, {"__record__": np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        _write(file, {"__record__": np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays})
 
 
 def _write(file, arrays: Arrays) -> None:

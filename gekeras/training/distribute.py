@@ -213,22 +213,22 @@ def _place(strategy: tf.distribute.Strategy, identity: tf.Tensor | int):
     return identity // local + workers * (identity % local)
 
 
-def share(x: tf.Tensor) -> tf.Tensor:
+def replica_rows(x: tf.Tensor) -> tf.Tensor:
     """This replica's rows p, p + R, ... of what is the whole batch's `[n, ...]` -> `[n / R, ...]`."""
     context = tf.distribute.get_replica_context()
     place = _place(context.strategy, context.replica_id_in_sync_group) if replicas() > 1 else 0
     return _stride(x, place, replicas())
 
 
-def own(x: tf.Tensor) -> tf.Tensor:
+def local_rows(x: tf.Tensor) -> tf.Tensor:
     """This replica's rows of what this worker has read, `[n / workers, ...]` -> `[n / R, ...]`."""
     context = tf.distribute.get_replica_context()
     local = replicas() // place_of(context.strategy)[1]
     return _stride(x, context.replica_id_in_sync_group % local, local)
 
 
-def spread(x: tf.Tensor) -> tf.Tensor:
-    """Inverse of `share`, the other replicas' rows being zero: `[n / R, ...]` -> `[n, ...]`."""
+def whole_batch(x: tf.Tensor) -> tf.Tensor:
+    """Inverse of `replica_rows`, the other replicas' rows being zero: `[n / R, ...]` -> `[n, ...]`."""
     if replicas() == 1:
         return x
     context = tf.distribute.get_replica_context()
@@ -241,7 +241,7 @@ def _stride(x: tf.Tensor, place: tf.Tensor | int, count: int) -> tf.Tensor:
     return x if count == 1 else tf.reshape(x, (-1, count, *x.shape[1:]))[:, place]
 
 
-def part(loss: tf.Tensor) -> tf.Tensor:
+def share_of_mean(loss: tf.Tensor) -> tf.Tensor:
     """A mean over this replica's pictures as its part of the mean over the whole batch."""
     return loss if replicas() == 1 else loss / replicas()
 

@@ -99,17 +99,17 @@ def make_step(nets: Networks):
     options, g, d, strategy = nets.options, nets.generator, nets.discriminator, tf.distribute.get_strategy()
 
     def replica(real, latent, alpha, seed, penalise):
-        real, latent = reals_at(distribute.own(real), alpha), distribute.share(latent)
+        real, latent = reals_at(distribute.local_rows(real), alpha), distribute.replica_rows(latent)
         with tf.GradientTape() as g_tape:
             fake = g(latent, training=True)
             with tf.GradientTape() as d_tape:
                 d_loss = losses.discriminator_loss(options, d(real, training=True), d(tf.stop_gradient(fake), training=True))
                 penalised = d_loss + _penalty(nets, real, tf.stop_gradient(fake), seed) if penalise else d_loss
-                penalised = distribute.part(penalised)
+                penalised = distribute.share_of_mean(penalised)
             _apply(nets.discriminator_optimizer, d_tape.gradient(penalised, d.trainable_variables), d)
-            g_loss = distribute.part(losses.generator_loss(options, d(fake, training=True)))
+            g_loss = distribute.share_of_mean(losses.generator_loss(options, d(fake, training=True)))
         _apply(nets.generator_optimizer, g_tape.gradient(g_loss, g.trainable_variables), g)
-        return tf.stack([distribute.part(d_loss), g_loss])
+        return tf.stack([distribute.share_of_mean(d_loss), g_loss])
 
     @tf.function
     def step(real, latent, alpha, decay, seed, penalise: bool):

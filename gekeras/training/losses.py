@@ -37,7 +37,7 @@ def gradient_penalty(options: GANOptions, discriminator, real: tf.Tensor, fake: 
     no seed.
     """
     count = distribute.replicas() * tf.shape(real)[0]
-    mix = distribute.share(tf.random.stateless_uniform((count, 1, 1, 1), seed))
+    mix = distribute.replica_rows(tf.random.stateless_uniform((count, 1, 1, 1), seed))
     x = real + mix * (fake - real)
     penalty = _wargs.wasserstein_gradient_penalty(
         x,

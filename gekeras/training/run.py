@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .. import images
+from .. import files, images
 from .._version import __version__
 from ..config import ARGUMENTS
 from . import divergence
@@ -94,9 +94,9 @@ class Run:
             self._lock = _lock(folder)
             for partial in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
                 partial.unlink()
-            images.write_text(folder / "options.json", options)
+            files.write_text(folder / "options.json", options)
             if arguments := ARGUMENTS.get():
-                images.write_text(folder / "arguments.json", json.dumps(arguments, indent=2) + "\n")
+                files.write_json(folder / "arguments.json", arguments)
             record_start(folder)
         except (OSError, ValueError) as error:
             return error
@@ -162,7 +162,7 @@ class Run:
         """Keep a sample sheet `[h, w, c]` in [-1, 1] as a picture and for TensorBoard."""
         try:
             images.write(self.folder / f"samples-{seen:09d}.png", sheet)
-        except (OSError, images.ImageError) as error:
+        except (OSError, files.FileError) as error:
             reason = _reason(error.__cause__ if isinstance(error.__cause__, OSError) else error)
             self.say(f"the sample sheet of {seen:,} images could not be written: {reason}")
         self.progress.picture(seen, sheet)
@@ -236,7 +236,7 @@ def record_start(folder: Path) -> None:
         before = json.loads(path.read_text())
     except (OSError, ValueError):
         before = []
-    images.write_text(path, json.dumps([*before, environment()], indent=2) + "\n")
+    files.write_json(path, [*before, environment()])
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""The commands `gekeras encode | decode`: pictures as codes, and back."""
+
+from __future__ import annotations
+
+import click
+
+from ..networks import presets
+from .options import FILE, batch_option, preset_options, progress_bar, solve_options
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="CODE.npz")
+@click.option(
+    "--bits", type=click.Choice(["32", "16", "8"]), default="32", show_default=True, help="Bits a number of the code."
+)
+@click.option("--align", type=click.Choice(["face"]), help="Take the largest face of each photograph.")
+@preset_options
+@click.option("--quiet", is_flag=True)
+def encode(inputs, output, bits, align, preset, models, quiet):
+    """Compress pictures: the code of each, 256 numbers with the shipped presets, in one file.
+
+    \b
+    Example:
+      gekeras encode photo.png -o code.npz --bits 8
+    """
+    from .. import images
+    from ..restore import codes
+
+    loaded = presets.load(preset, models)
+    loaded.task_parameters("reconstruct")
+    for path in inputs:
+        images.size(path)
+    codes.check_output(output)
+
+    from ..restore import compress
+
+    file, error = compress.encode(list(inputs), loaded, int(bits), align=align == "face")
+    codes.save(output, file)
+    if not quiet:
+        click.echo(f"{output}: {compress.describe(file, error, output.stat().st_size)}")
+
+
+@click.command()
+@click.argument("code", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE|DIR", help="A folder for several codes.")
+@click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
+@preset_options
+@solve_options
+@batch_option
+@click.option("--quiet", is_flag=True)
+def decode(code, output, preview, preset, models, quiet, fidelity, batch, **changes):
+    """Pictures from their codes: the receiver needs the preset and the code, nothing else.
+
+    \b
+    Example:
+      gekeras decode code.npz -o photo.png
+    """
+    from ..restore import codes
+
+    loaded = presets.load(preset, models)
+    file = codes.load(code)
+    loaded.task_parameters(file.task)
+
+    from ..restore import compress
+
+    paths = compress.output_paths(file, output)
+    with progress_bar("solving", quiet or preview) as tick:
+        pictures = compress.decode(
+            file,
+            code,
+            loaded,
+            fidelity,
+            changes,
+            preview=preview,
+            batch=batch,
+            progress=lambda done, total: tick(done, total),
+        )
+    compress.write(paths, pictures)
+    if not quiet:
+        click.echo("\n".join(map(str, paths)))

@@ -1,0 +1,30 @@
+"""The command `gekeras demo`: the package's own portrait, degraded and restored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..config import PictureOptions
+from ..networks import ModelOptions
+from .options import FILE, preset_options
+from .solve import print_results
+
+PORTRAIT = Path(__file__).parents[1] / "assets" / "astronaut.png"
+
+
+@click.command()
+@click.option("--output", type=FILE, default=Path("demo"), show_default=True, metavar="DIR")
+@click.option("--task", default="superres", show_default=True)
+@preset_options
+def demo(output, task, preset, models):
+    """Degrade the portrait that comes with the package, restore it, and draw a panel."""
+    model, panel = ModelOptions(task, preset, models), output / "panel.png"
+    model.load_preset()
+    output.mkdir(parents=True, exist_ok=True)
+
+    from .. import restore
+
+    outputs = restore.Outputs(output, panel)
+    print_results(restore.files([PORTRAIT], model, pictures=PictureOptions(simulate=True), outputs=outputs), panel)

@@ -1,0 +1,200 @@
+"""What training commands share: the options of a run, and options from a file (`--config`) or from the run (`--resume`).
+
+The last two become the command's defaults, so that what is typed beside them wins, and every value is checked as if it had
+been typed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import config
+from .options import FILE, volume_options
+
+RECORD = "arguments.json"  # in a run folder: what its command was given
+NOT_KEPT = ("resume", "config", "quiet", "dry_run", "help")
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    metavar="FILE",
+    help="JSON or YAML file of options, by their names here; options typed beside it win.",
+)
+resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    help="Go on with the run's own pictures and options; only --run is needed.",
+)
+
+distribute_option = click.option(
+    "--distribute",
+    type=click.Choice(["auto", "none", "mirrored", "multiworker"]),
+    default="auto",
+    show_default=True,
+    help="Split each batch over the GPUs (mirrored) or over the processes that TF_CONFIG names; auto: over what is there.",
+)
+
+
+class RunCommand(click.Command):
+    """A command with `--run`, `--config` and `--resume`, whose arguments are there for the run folder to keep."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        known = {parameter.name for parameter in self.params}  # all but --help
+        typed = {k: v for k, v in typed.items() if k in known and isinstance(v, (str, bool, int, list, tuple)) and v != ()}
+        stored = self._stored(typed) if typed.get("resume") else {}
+        ctx.default_map = {**stored, **(self._read(Path(typed["config"])) if "config" in typed else {})}
+        given = {**ctx.default_map, **{k: v for k, v in typed.items() if k not in NOT_KEPT}}
+        ctx.obj = {name: self._plain(name, value) for name, value in given.items()}
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context):
+        token = config.ARGUMENTS.set(ctx.obj)
+        try:
+            return super().invoke(ctx)
+        finally:
+            config.ARGUMENTS.reset(token)
+
+    def _stored(self, typed: dict[str, Any]) -> dict[str, Any]:
+        if "folder" not in typed:
+            raise click.UsageError("--resume needs --run, the folder of the run to go on with")
+        path = Path(typed["folder"]) / RECORD
+        if not path.is_file():
+            raise click.UsageError(f"{typed['folder']} has no {RECORD}: it is no run of this command, or an old one")
+        return self._named(load(path), path)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        return self._named(load(path), path)
+
+    def _named(self, values: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Values by parameter name; a name may be an option's (`fmap-base`), a dict becomes `NAME=VALUE`, repeated."""
+        names = {option.lstrip("-").replace("-", "_"): p for p in self.params for option in (*p.opts, *p.secondary_opts)}
+        found = {}
+        for name, value in values.items():
+            key = name.replace("-", "_")
+            parameter = names.get(key) or next((p for p in self.params if p.name == key), None)
+            if parameter is None or parameter.name in NOT_KEPT:
+                raise click.UsageError(f"{path}: {self.name} has no option {name}")
+            if isinstance(value, dict):
+                value = [f"{k}={json.dumps(v)}" for k, v in value.items()]
+            elif isinstance(value, list) and isinstance(parameter, click.Option) and not parameter.multiple:
+                value = ",".join(map(str, value))
+            found[parameter.name] = value
+        return found
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """What was typed, as JSON holds it; paths that exist become absolute: a run resumes from anywhere."""
+        parameter = next(p for p in self.params if p.name == name)
+        if not isinstance(parameter.type, click.Path):
+            return value
+        paths = [
+            str(Path(v).resolve()) if Path(v).exists() else str(v) for v in ([value] if isinstance(value, str) else value)
+        ]
+        return paths[0] if isinstance(value, str) else paths
+
+
+def pictures_argument(command, required: bool = True):
+    """PICTURES: typed, or those of the file or of the run."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        value = value or tuple(map(Path, ctx.lookup_default(parameter.name) or ()))
+        if required and not value:
+            raise click.MissingParameter(ctx=ctx, param=parameter)
+        return value
+
+    return click.argument("pictures", nargs=-1, type=click.Path(path_type=Path), callback=read)(command)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Options of a JSON or YAML file. Raises ValueError if it cannot be read or holds something else."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else _yaml(text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ValueError(f"{path} holds no options: it must be names and values")
+    return values
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 takes 64:32 for a number of base 60; here it is a resolution and its value."""
+
+        def resolve(self, kind, value, implicit):
+            plain = kind is yaml.ScalarNode and implicit[0] and ":" in value
+            return self.DEFAULT_SCALAR_TAG if plain else super().resolve(kind, value, implicit)
+
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def train_options(command):
+    for option in reversed(
+        (
+            click.option(
+                "--run",
+                "folder",
+                type=FILE,
+                required=True,
+                help="Run folder; a run that was stopped goes on from its last checkpoint.",
+            ),
+            resume_option,
+            config_option,
+            click.option(
+                "--minutes", type=click.FloatRange(min=0), default=0.0, help="Stop, with a checkpoint, after so long."
+            ),
+            click.option("--memory", is_flag=True, help="Decode all pictures once and hold them in memory."),
+            click.option("--bfloat16", is_flag=True, help="bfloat16 activations over float32 weights."),
+            click.option("--seed", type=click.IntRange(min=0), default=1000, show_default=True),
+            click.option(
+                "--save-every",
+                type=click.FloatRange(min=0, min_open=True),
+                default=120.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="Between two checkpoints.",
+            ),
+            click.option(
+                "--deterministic", is_flag=True, help="The same weights from every run, killed and resumed or not; slower."
+            ),
+            click.option("--quiet", is_flag=True, help="No progress lines."),
+            click.option(
+                "--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time."
+            ),
+            click.option("--turn", is_flag=True, help="Show pictures turned by quarter turns, too: they have no up."),
+            volume_options,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def be_deterministic(wanted: bool) -> None:
+    """Everything random is a function of the seed anyway; this makes TensorFlow's sums take one order, too."""
+    if wanted:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def strategy_of(name: str):
+    """The strategy of `--distribute`, made before TensorFlow does anything else; see `training.distribute`."""
+    from ..training import distribute
+
+    with distribute.restarting():
+        yield distribute.strategy_for(name)

@@ -1,0 +1,134 @@
+"""The command `gekeras solve`: restored files from picture files."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import click
+
+from ..config import PictureOptions
+from ..networks import ModelOptions
+from .options import (
+    FILE,
+    batch_option,
+    custom_options,
+    custom_options_of,
+    forward_option,
+    parameter_option,
+    preset_options,
+    progress_bar,
+    solve_options,
+    task_option,
+)
+
+
+def _box(_context, _parameter, value: str | None):
+    """`"x,y,w,h"` -> four whole numbers."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(re.fullmatch(r"\s*-?\d+\s*", part) for part in parts):
+        raise click.BadParameter(f"{value!r} is not x,y,w,h in whole pixels, as 16,20,24,24")
+    return tuple(map(int, parts))
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@task_option
+@preset_options
+@custom_options
+@solve_options
+@batch_option
+@click.option(
+    "--simulate", is_flag=True, help="Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM."
+)
+@parameter_option
+@forward_option
+@click.option(
+    "--mask", type=FILE, metavar="FILE", help="inpaint: a picture of the same size, white where pixels are missing."
+)
+@click.option("--box", callback=_box, metavar="X,Y,W,H", help="inpaint: the missing rectangle, in pixels of the input.")
+@click.option("--align", type=click.Choice(["face"]), help="Find the faces of a photograph, restore each, put them back.")
+@click.option("--tile", is_flag=True, help="Cut a picture that is larger than the model into overlapping tiles.")
+@click.option("--reference", type=FILE, metavar="FILE", help="The true picture: report MSE, PSNR, SSIM against it.")
+@click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
+@click.option(
+    "--uncertainty",
+    "samples",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Solve K times, keep the best, and write where the results differ: NAME.uncertainty.png.",
+)
+@click.option("-o", "--output", type=FILE, metavar="FILE|DIR", help="Default: NAME.restored.png beside the input.")
+@click.option("--panel", type=FILE, metavar="FILE", help="Also draw observation, result and truth side by side.")
+@click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors (and the record with --json).")
+def solve(
+    inputs,
+    task,
+    preset,
+    models,
+    parameters,
+    forward,
+    simulate,
+    mask,
+    box,
+    align,
+    tile,
+    reference,
+    preview,
+    samples,
+    output,
+    panel,
+    animate,
+    as_json,
+    quiet,
+    fidelity,
+    batch,
+    **values,
+):
+    """Restore pictures. Several are solved together, as many at once as the memory holds.
+
+    \b
+    Examples:
+      gekeras solve --task superres small.png
+      gekeras solve --task denoise --simulate portrait.jpg --panel panel.png
+      gekeras solve --task inpaint portrait.png --box 20,24,24,24
+      gekeras solve --task deblur holiday.jpg --align face
+      gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
+      gekeras solve --task superres small.png --uncertainty 8
+      gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
+    """
+    model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
+    pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference)
+
+    from .. import restore
+
+    with progress_bar("solving", quiet) as tick:
+        found = restore.files(
+            inputs,
+            model,
+            pictures=pictures,
+            outputs=restore.Outputs(output, panel, animate),
+            fidelity=fidelity,
+            changes=values,
+            preview=preview,
+            samples=samples,
+            batch=batch,
+            tell=(lambda text: None) if quiet else (lambda text: click.echo(text, err=True)),
+            progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
+        )
+    print_results(found, panel, as_json=as_json, quiet=quiet)
+
+
+def print_results(found, panel, *, as_json: bool = False, quiet: bool = False) -> None:
+    """A line a picture, or the records as JSON on stdout."""
+    records = [result.record for result in found]
+    if as_json:
+        click.echo(json.dumps(records[0] if len(records) == 1 else records, indent=2))
+    elif not quiet:
+        click.echo("\n".join(result.summary() for result in found))
+    if panel and not quiet:
+        click.echo(f"{panel}: panel of {len(found)}", err=as_json)

@@ -1,0 +1,146 @@
+"""The command `gekeras train gan`: a progressive generator from pictures."""
+
+from __future__ import annotations
+
+import click
+
+from .. import config
+from .options import volume_options_of
+from .runs import RunCommand, be_deterministic, distribute_option, pictures_argument, strategy_of, train_options
+
+
+def _at(kind: type):
+    """`("64:32", ...)` -> `((64, 32), ...)`, the second a number of that kind."""
+
+    def read(_context, _parameter, values) -> tuple[tuple[int, float], ...]:
+        try:
+            return tuple((int(size), kind(value)) for size, value in (text.split(":") for text in values))
+        except ValueError:
+            raise click.BadParameter("expected RESOLUTION:VALUE, as 64:32") from None
+
+    return read
+
+
+def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
+    stages = [value.split(":") for value in values]
+    if not all(len(parts) == 3 and all(part.isdecimal() for part in parts) for parts in stages):
+        raise click.BadParameter("a stage is RESOLUTION:FADE:STABLE, in images, as 16:20000:50000")
+    return tuple(config.Stage(*map(int, parts)) for parts in stages)
+
+
+@click.command("gan", cls=RunCommand)
+@pictures_argument
+@train_options
+@distribute_option
+@click.option("--resolution", type=int, default=128, show_default=True, help="Side of the pictures, a power of two.")
+@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
+@click.option("--latent-size", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option(
+    "--fmap-base",
+    type=click.IntRange(min=1),
+    default=8192,
+    show_default=True,
+    help="Channels at a resolution r: min(2 base / r, max).",
+)
+@click.option("--fmap-max", type=click.IntRange(min=1), default=512, show_default=True)
+@click.option("--loss", type=click.Choice(["wgan-gp", "nonsaturating"]), default="wgan-gp", show_default=True)
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    callback=_stage,
+    metavar="RES:FADE:STABLE",
+    help="One resolution of the schedule, in images; repeat, smallest first. Default: the original's, see --kimg.",
+)
+@click.option(
+    "--kimg",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Thousands of images of each fade and of each stable part that follows, from 4 px up; 600 by default.",
+)
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(min=0), default=0, help="Images a step; default: the original's table."
+)
+@click.option(
+    "--batch-at", "batch_sizes", multiple=True, callback=_at(int), metavar="RES:N", help="Images a step at a resolution."
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Adam's, of both networks; default: the original's, 0.001, and 0.0015 at 1024 px.",
+)
+@click.option(
+    "--learning-rate-at",
+    "learning_rates",
+    multiple=True,
+    callback=_at(float),
+    metavar="RES:RATE",
+    help="Adam's rate at a resolution.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the schedule and, from 20 steps of each stage, the time; train nothing."
+)
+@click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
+def train_gan(
+    pictures,
+    folder,
+    minutes,
+    save_every,
+    deterministic,
+    distribute,
+    memory,
+    bfloat16,
+    quiet,
+    channels,
+    kimg,
+    dry_run,
+    **values,
+):
+    """Train a progressive GAN on PICTURES: folders, tar or TFRecord shards, volumes.
+
+    \b
+    Examples:
+      gekeras train gan photos/ --run runs/gan --resolution 64 --fmap-base 2048 --fmap-max 128 --latent-size 256 \\
+        --loss nonsaturating --batch 32 \\
+        --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:100000
+      gekeras train gan photos/ --run runs/gan --resolution 128 --kimg 100 --dry-run
+      gekeras train gan --run runs/gan --resume
+      gekeras train gan --run runs/rock scan.npy --channels 1 --crop 128 --stride 64 --turn
+    """
+    cut = volume_options_of(values)
+    if kimg:
+        if values["stages"]:
+            raise click.UsageError("--kimg scales the original's schedule; leave out --stage")
+        values["stages"] = config.paper_stages(values["resolution"], images=round(1000 * kimg))
+    options = config.GANOptions(channels=int(channels), mixed_precision=bfloat16, **values)
+
+    from .. import data
+
+    items = data.entries(*pictures, options=cut)
+    if dry_run:
+        _print_estimate(options, items, memory)
+        return
+
+    from ..training import gan
+
+    be_deterministic(deterministic)
+    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
+    with strategy_of(distribute) as strategy:
+        seen = gan.train(options, items, folder, memory=memory, strategy=strategy, **limits)
+    click.echo(f"{folder}: {seen:,} images shown")
+
+
+def _print_estimate(options: config.GANOptions, items: list, memory: bool) -> None:
+    """The schedule as a table, a row as soon as it is measured, and the sum."""
+    from ..training import estimate
+
+    click.echo("resolution       fade     stable  batch     rate  images/s  input      time")
+    seconds = 0.0
+    for row in estimate.of_gan(options, items, memory):
+        seconds += row.seconds
+        speed = f"{row.speed.rate:>8.1f}  {100 * row.speed.waiting:>3.0f} %  {estimate.clock(row.seconds):>8}"
+        click.echo(
+            f"{row.resolution:>10} {row.fade:>10,} {row.stable:>10,} {row.batch_size:>6} {row.learning_rate:>8g}  {speed}"
+        )
+    total = sum(stage.fade + stage.stable for stage in options.stages)
+    click.echo(f"{total:,} images in all: about {estimate.clock(seconds)} on this machine")

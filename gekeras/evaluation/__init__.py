@@ -1,0 +1,1 @@
+"""Methods, pictures and scores: what restores better, and by how much."""

@@ -1,0 +1,165 @@
+"""Scores of GE and its baselines on a folder of pictures: JSON lines, then CSV and Markdown tables.
+
+One JSON line an image, appended batch by batch and read again on the next call, so that an evaluation that was stopped
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .. import files, images, metrics
+from ..config import SolveOptions, to_dict
+from ..data import Source
+from ..generative_encoder import GenerativeEncoder
+from ..networks.presets import Preset
+from ..restore import memory
+from .methods import Group, groups
+
+METRICS = ("mse", "psnr", "ssim")
+
+
+def evaluate(
+    model: GenerativeEncoder,
+    source: Source,
+    options: SolveOptions,
+    path: Path,
+    *,
+    names: tuple[str, ...] = (),
+    batch_size: int = 16,
+    at_once: int | None = None,
+    preset: Preset | None = None,
+    bits: tuple[int, ...] = (),
+    about: dict[str, Any] | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> list[dict[str, Any]]:
+    """Score every image of `source` with every method.
+
+    Args:
+        path: JSON lines `{"image", "method", "mse", "psnr", "ssim"}` behind a first line with the options; lines that
+            are there already are kept and not computed again.
+        names: methods to run; all by default.
+        batch_size: pictures that noise and masks are drawn for together.
+        at_once: how many of them are restored together; None: what the memory holds.
+        preset, bits: see `methods.groups`.
+        about: what else the scores depend on (preset, data); kept in the first line and compared with it.
+        progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
+
+    Raises:
+        ValueError: unknown method, or `path` belongs to other options.
+    """
+    table = groups(model, options, preset, bits)
+    offered = [name for group in table for name in group]
+    if unknown := set(names) - set(offered):
+        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
+    names = tuple(names) or tuple(offered)
+    header = {
+        **(about or {}),
+        "task": model.task.name,
+        "parameters": model.task.parameters,
+        "options": to_dict(options),
+        "batch": batch_size,  # noise and masks are drawn batch by batch
+    }
+    rows = _resume(path, header)
+    known_rows = {(row["image"], row["method"]) for row in rows}
+    pictures = {source.name(i) for i in range(len(source))}
+    done_before = sum(image in pictures and method in names for image, method in known_rows)
+    total, done, began = len(source) * len(names), done_before, time.monotonic()
+    for begin in range(0, len(source), batch_size):
+        index = np.arange(begin, min(begin + batch_size, len(source)))
+        missing = {(source.name(i), name) for i in index for name in names} - known_rows
+        wanted = [run for group, run in table.items() if {name for _, name in missing} & set(group)]
+        if not wanted:
+            continue
+        truth = images.from_uint8(source.take(index))
+        measurement, known = model.task.sample(tf.constant(truth), tf.constant([options.seed, begin]))
+        measurement = as_file(measurement.numpy())
+        if known is not None:
+            known = known.numpy()
+            measurement *= known  # mid grey is between two levels of 8 bits
+        if at_once is None:
+            target = model.target(measurement[:1], options, None if known is None else known[:1])
+            at_once = memory.for_solve(model, options, target).size
+        for run in wanted:
+            fresh = []
+            for name, restored in _in_parts(run, measurement, known, at_once).items():
+                scores = metrics.scores(np.clip(restored, -1, 1), truth)
+                fresh += [
+                    {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
+                    for k, i in enumerate(index)
+                    if (source.name(i), name) in missing
+                ]
+            with path.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in fresh)
+            rows += fresh
+            done += len(fresh)
+            left = (total - done) * (time.monotonic() - began) / max(1, done - done_before)
+            progress(done, total, f", about {left / 60:.1f} min left")
+    return [row for row in rows if row["image"] in pictures and row["method"] in names]
+
+
+def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
+    """A group of methods, a few pictures at a time."""
+    parts = memory.slices(len(measurement), at_once)
+    found = [run(measurement[part], None if known is None else known[part]) for part in parts]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def as_file(measurement: np.ndarray) -> np.ndarray:
+    """A measurement that is a batch of pictures, rounded to 8 bits as an image file holds them.
+
+    Without it a blur could all but be undone by division in the Fourier domain, which nobody's file allows.
+    """
+    return images.from_uint8(images.to_uint8(measurement)) if measurement.ndim == 4 else measurement
+
+
+def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of an earlier call; a last line cut short by a crash is dropped, from the file too."""
+    if not path.exists():
+        path.write_text(json.dumps(header) + "\n")
+        return []
+    header = json.loads(json.dumps(header))  # JSON has no tuples
+    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    if not whole or json.loads(whole[0]) != header:
+        raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")
+    files.write_text(path, "".join(whole))
+    return [json.loads(line) for line in whole[1:]]
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a method: n, and mean and standard deviation of each score over the images."""
+    table = []
+    for name in dict.fromkeys(row["method"] for row in rows):
+        chosen = [row for row in rows if row["method"] == name]
+        line: dict[str, Any] = {"method": name, "n": len(chosen)}
+        for metric in METRICS:
+            values = np.array([row[metric] for row in chosen])
+            line |= {metric: float(values.mean()), f"{metric}_std": float(values.std())}
+        table.append(line)
+    return table
+
+
+def to_csv(table: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(table[0]))
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def to_markdown(table: list[dict[str, Any]]) -> str:
+    """`method | N | MSE | PSNR | SSIM`, mean +- standard deviation over images."""
+    lines = ["| method | N | MSE | PSNR (dB) | SSIM |", "|---|---|---|---|---|"]
+    for row in table:
+        cells = [f"{row[m]:{f}} ± {row[m + '_std']:{f}}" for m, f in (("mse", ".4f"), ("psnr", ".2f"), ("ssim", ".3f"))]
+        lines.append(f"| {row['method']} | {row['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,128 @@
+"""What GE is compared with, each method a function from measurements (and masks) to pictures.
+
+ConvAE is DC(E(x_dagger)). invertGAN is equation (4), argmin_z ||G(z) - x_dagger||^2 + lambda ||z||^2, and CSGM (Bora et al.
+2017) its kin that knows the degradation, argmin_z ||A G(z) - y||^2 + lambda ||z||^2; both are solved with GE's own options
+and starts (section 4.5). AEGAN is G'(E'(x)). The rest is what scikit-image and bicubic interpolation give for free.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from ..config import UNAIDED, SolveOptions
+from ..generative_encoder import GenerativeEncoder, consistent
+from ..networks.presets import Preset
+from ..operators import GaussianBlur, Identity, Noise, bicubic
+from ..restore import codes
+from ..solve import Solver, Target
+from . import baselines
+
+# Pictures `[n, h, w, c]` by name, from measurements `[n, ...]` and masks `[n, h, w, 1]` or None.
+Group = Callable[[np.ndarray, "np.ndarray | None"], dict[str, np.ndarray]]
+
+
+def groups(
+    model: GenerativeEncoder, options: SolveOptions, preset: Preset | None = None, bits: tuple[int, ...] = ()
+) -> dict[tuple[str, ...], Group]:
+    """The methods that suit the task, those that share their work in one group under the names of its results.
+
+    Args:
+        options: of every solve.
+        preset: where AEGAN's parts are, if it has them.
+        bits: also GE and ConvAE from codes stored at so many bits.
+    """
+    task, table = model.task, {}
+    if task.exact:
+        table["GE", "GE consistent"] = lambda y, known: _ge_twice(model, options, y, known)
+    else:
+        table[("GE",)] = lambda y, known: {"GE": model.solve(y, options, known=known).image}
+    if model.decoder is not None:
+        table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
+    table[("invertGAN",)] = _invert_gan(model, options)
+    if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
+        pixels = pixels_only(options)
+        table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known).image}
+    if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
+        table[("AEGAN",)] = _aegan(preset)
+    for count in bits:
+        table[(f"GE {count} bit", f"ConvAE {count} bit")[: 1 + (model.decoder is not None)]] = _coded(model, options, count)
+    table.update({(name,): _named(name, function) for name, function in classical(model).items()})
+    return table
+
+
+def classical(model: GenerativeEncoder) -> dict[str, Callable]:
+    """name -> function (y, known) of the methods without a network; `input` is the observation as it is."""
+    task, table = model.task, {}
+    if task.factor > 1:
+        table["bicubic"] = lambda y, known: bicubic(y, task.factor).numpy()
+    if isinstance(task.degrade, Noise):
+        table["TV"] = lambda y, known: baselines.total_variation(y, task.degrade.sigma)
+        table["NLM"] = lambda y, known: baselines.non_local_means(y, task.degrade.sigma)
+    if isinstance(task.degrade, GaussianBlur):
+        table["Wiener"] = lambda y, known: baselines.wiener(y, task.degrade.kernel)
+        table["Richardson-Lucy"] = lambda y, known: baselines.richardson_lucy(y, task.degrade.kernel, iterations=300)
+    if task.masked:
+        table["biharmonic"] = baselines.biharmonic
+    if not isinstance(task.degrade, Identity):
+        table["input"] = lambda y, known: np.asarray(task.lift(y))
+    return table
+
+
+def _named(name: str, function: Callable) -> Group:
+    return lambda y, known: {name: function(y, known)}
+
+
+def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict[str, np.ndarray]:
+    """GE's picture, and the same one corrected to agree with the measurement."""
+    plain = model.solve(y, dataclasses.replace(options, consistent=False), known=known).image
+    return {"GE": plain, "GE consistent": consistent(model.task, plain, y, known)}
+
+
+def pixels_only(options: SolveOptions) -> SolveOptions:
+    """The options of invertGAN and CSGM beside those of GE: a starter needs a code, so that they get what GE would have
+    without one, screened starts and no fewer steps."""
+    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False}
+    if options.start == "starter":
+        unaided = UNAIDED["fast"]
+        changes |= {name: getattr(unaided, name) for name in ("start", "starts", "finalists", "probes")}
+        changes["steps"] = max(options.steps, unaided.steps)
+    return dataclasses.replace(options, **changes)
+
+
+def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
+    """Equation (4): x_dagger as it is, whatever happened to it."""
+    options = pixels_only(options)
+    solver = Solver(
+        model.generator,
+        prior=options.prior,
+        ramp=options.ramp,
+        optimizer=options.optimizer,
+        latent=model.latent,
+        starter=model.starter,
+    )
+
+    def solve(y, known):
+        lifted = model.task.lift(tf.constant(y))
+        return {"invertGAN": solver.solve(Target(measurement=lifted), model.latent_size, options).image}
+
+    return solve
+
+
+def _aegan(preset: Preset) -> Group:
+    encoder, generator = preset.part("aegan-encoder"), preset.part("aegan-generator")
+    return lambda y, known: {"AEGAN": np.asarray(generator(encoder(y)))}
+
+
+def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
+    options = dataclasses.replace(options, pixel_weight=0.0)  # a receiver of codes has no pixels
+
+    def restore(y, known):
+        code = codes.dequantize(codes.quantize(model.encode(y), bits))
+        found = {f"GE {bits} bit": model.solve_code(code, options).image}
+        return {**found, f"ConvAE {bits} bit": model.decode(code)} if model.decoder is not None else found
+
+    return restore

@@ -1,0 +1,134 @@
+"""Pictures -> code files -> pictures: what `gekeras encode` and `gekeras decode` do.
+
+Compression is the reconstruction task cut in two: the sender computes m = E(x), the receiver solves equation (3) for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import files, images, metrics
+from ..config import PictureOptions
+from ..generative_encoder import GenerativeEncoder
+from ..networks import presets
+from ..pictures.observations import Request, observe
+from . import codes, memory
+
+TASK = "reconstruct"
+
+
+def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool = False) -> tuple[codes.CodeFile, float]:
+    """The codes of pictures, cropped square and reduced to the preset's size, or of each photograph's largest face.
+
+    Returns:
+        The file's contents, and the MSE between the decoder's pictures from the codes as stored and the pictures.
+
+    Raises:
+        ValueError: an unreadable or too small picture, or no face.
+    """
+    model = GenerativeEncoder.from_preset(preset, TASK)
+    request = Request(model.task, preset.resolution, preset.channels, PictureOptions(align=align))
+    pictures = np.concatenate([observe(path, request).measurements[:1] for path in inputs])
+    rounds = memory.slices(len(pictures), memory.for_decoding(model, pictures[:1]).size)
+    packed = codes.quantize(np.concatenate([model.encode(pictures[part]) for part in rounds]), bits)
+    stored = codes.dequantize(packed)
+    drawn = np.concatenate([model.decode(stored[part]) for part in rounds])
+    file = codes.CodeFile(
+        stored,
+        [path.name for path in inputs],
+        preset.name,
+        TASK,
+        preset.part_checksum(f"encoder-{TASK}"),
+        preset.resolution,
+        bits,
+    )
+    return file, float(np.mean(metrics.mse(np.clip(drawn, -1, 1), pictures)))
+
+
+def decode(
+    file: codes.CodeFile,
+    path: Path,
+    preset: presets.Preset,
+    fidelity: str,
+    changes: dict[str, Any],
+    *,
+    preview: bool = False,
+    batch: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """Pictures `[n, h, w, c]` in [-1, 1] from their codes.
+
+    Args:
+        path: where the code was read from, for messages.
+        fidelity, changes: as `GenerativeEncoder.options`.
+        preview: DC(m) instead of a solve.
+        batch: codes at once; None: what the memory holds.
+
+    Raises:
+        ValueError: a code of another preset or encoder, or options that need the picture itself.
+    """
+    size = preset.info["code_size"]
+    codes.check(file, path, preset=preset.name, encoder=preset.part_checksum(f"encoder-{file.task}"), size=size)
+    model = GenerativeEncoder.from_preset(preset, file.task)
+    if preview:
+        rounds = memory.slices(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
+        return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
+    given = {name: value for name, value in changes.items() if value is not None}
+    options = model.options(fidelity, **{"pixel_weight": 0.0, **given})  # a code has no pixels to compare with
+    target = model.code_target(file.code[:1], options)
+    rounds = memory.slices(len(file.code), memory.for_solve(model, options, target, batch).size)
+    total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)
+    found = []
+    for part in rounds:
+        done = len(found) * options.steps
+
+        def callback(step, loss, latent, done=done):
+            progress(done + step, total)
+
+        solution = model.solve_code(file.code[part], options, callback=callback, chunk=chunk)
+        found.append(np.clip(solution.image, -1, 1))
+    return np.concatenate(found)
+
+
+def describe(file: codes.CodeFile, error: float, size: int) -> str:
+    """`1 code of 256 numbers at 8 bits: 0.52 bits per pixel ...`; `size` is the file's, in bytes."""
+    n, k = file.code.shape
+    rate = codes.bits_per_pixel(k, file.bits, file.resolution)
+    return (
+        f"{n} code{'s' if n > 1 else ''} of {k} numbers at {file.bits} bits: {rate:.3f} bits per pixel of "
+        f"{file.resolution}x{file.resolution}, {size:,} bytes with names and header; "
+        f"the decoder's picture has MSE {error:.4f}"
+    )
+
+
+def output_paths(file: codes.CodeFile, output: Path) -> list[Path]:
+    """One file for one code; for several a folder, with the names of the pictures they came from.
+
+    Raises ValueError for a file where a folder is needed, two pictures of one name, or an unwritable place.
+    """
+    folder = output.is_dir() or not output.suffix
+    if not folder and len(file.names) > 1:
+        raise ValueError(f"{output} is a file, but there are {len(file.names)} codes; give a folder")
+    if not folder:
+        if output.suffix.lower() not in images.SUFFIXES:
+            raise images.ImageError(output, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
+        files.check_writable(output)
+        return [output]
+    # Only the last part of a stored name: a stranger's file must not name a place outside the folder.
+    paths = [output / f"{Path(name).stem or 'picture'}.decoded.png" for name in file.names]
+    if len(set(paths)) < len(paths):
+        raise ValueError("two pictures of one name would have the same output")
+    for path in paths if output.exists() else [output]:
+        files.check_writable(path)
+    return paths
+
+
+def write(paths: list[Path], pictures: np.ndarray) -> None:
+    """Each picture to its path; a folder is made when there is something to put into it."""
+    for path, picture in zip(paths, pictures):
+        path.parent.mkdir(exist_ok=True)
+        images.write(path, picture)

@@ -1,0 +1,134 @@
+"""What is written of a restoration: the picture, the record beside it, a panel, and a line for the screen."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import files, images, metrics, plots
+from .._version import __version__
+from ..config import SolveOptions, to_dict
+from ..generative_encoder import GenerativeEncoder
+from ..operators import Identity, Task
+from ..pictures.observations import Observation, enlarge
+from . import memory
+from .batches import Restored
+from .paths import Places
+
+
+def scores(item: Observation, pictures: np.ndarray, task: Task) -> dict[str, Any]:
+    """MSE on [-1, 1], PSNR and SSIM on [0, 1] of the result, and of what a user has without a model: the bicubic
+    enlargement where the task enlarges, the observation itself where it was degraded."""
+    if item.truth is None:
+        return {}
+    found = {"metrics": _mean_scores(pictures, item.truth)}
+    if plain := without_model(item, task):
+        found[plain[0]] = _mean_scores(plain[1], item.truth)
+    return found
+
+
+def without_model(item: Observation, task: Task) -> tuple[str, np.ndarray] | None:
+    """(its name, the pictures `[r, H, W, c]`) of what a user has without a model, if it differs from the truth."""
+    if task.factor > 1:
+        return "bicubic", enlarge(item.shown, task.factor)
+    shown = item.shown if item.shown.ndim == 4 else np.asarray(task.lift(item.shown))
+    return None if isinstance(task.degrade, Identity) else ("observation", np.clip(shown, -1, 1))
+
+
+def _mean_scores(pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    return {name: float(np.mean(values)) for name, values in metrics.scores(pictures, truth).items()}
+
+
+def records(
+    items: list[Observation],
+    model: GenerativeEncoder,
+    options: SolveOptions | None,
+    found: list[Restored],
+    preset: str | None,
+    batch: memory.Batch,
+) -> list[dict[str, Any]]:
+    """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used.
+
+    `seconds` are those of the whole job, of `job` solves, `batch` at a time.
+    """
+    import tensorflow as tf
+
+    versions = {
+        "gekeras": __version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    custom = {"networks": model.custom.record()} if model.custom.given() else {}
+    samples = found[0].uncertainty.record["samples"] if found[0].uncertainty else 1
+    job = samples * sum(len(item.measurements) for item in items)
+    return [
+        {
+            "input": str(item.path),
+            "preset": preset,
+            **custom,
+            "task": model.task.name,
+            "parameters": model.task.parameters,
+            "note": item.note,
+            "method": "GE" if options else "ConvAE",
+            "options": to_dict(options) if options else None,
+            "seed": options.seed if options else None,
+            "versions": versions,
+            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
+            "loss": restored.loss if options else None,
+            "steps": restored.steps,
+            "pieces": len(item.measurements),
+            "seconds": restored.seconds,
+            "job": job,
+            "batch": min(job, batch.size),
+            "memory": batch.record(),
+            **({"uncertainty": restored.uncertainty.record} if restored.uncertainty else {}),
+            **scores(item, restored.pictures, model.task),
+        }
+        for item, restored in zip(items, found)
+    ]
+
+
+def write(places: Places, found: list[Restored], notes: list[dict[str, Any]]) -> None:
+    """Each picture, its deviation if there is one, then its record under the picture's stem; whole files or none."""
+    for k, (path, restored, record) in enumerate(zip(places.pictures, found, notes)):
+        path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
+        images.write(path, restored.image)
+        if restored.uncertainty:
+            images.write(places.deviations[k], restored.uncertainty.image)
+        files.write_json(path.with_suffix(".json"), record)
+
+
+def write_panel(
+    path: Path, items: list[Observation], task: Task, found: list[Restored], notes: list[dict[str, Any]]
+) -> None:
+    """One row a picture: observation, bicubic (where the task enlarges), result, deviation if there is one, truth when
+    known."""
+    known = all(item.truth is not None for item in items)
+    name = "generative encoder" if notes[0]["method"] == "GE" else "decoder alone"
+    several = ["deviation"] if found[0].uncertainty else []
+    titles = ["observation", *(["bicubic"] if task.factor > 1 else []), name, *several, *(["truth"] if known else [])]
+    rows, captions = [], []
+    for item, restored, record in zip(items, found, notes):
+        plain = without_model(item, task)
+        for r, picture in enumerate(restored.pictures):
+            shown = item.shown[r] if task.factor > 1 or not plain else plain[1][r]
+            height, width, _ = shown.shape
+            seen = f"{width} x {height}" if task.factor > 1 else caption(record.get("observation"))
+            row = [(shown, seen), (picture, caption(record.get("metrics")))]
+            if task.factor > 1:
+                row.insert(1, (plain[1][r], caption(record.get("bicubic"))))
+            if restored.uncertainty:
+                row.append((restored.uncertainty.pictures[r], f"white: {record['uncertainty']['white']} or more"))
+            if known:
+                row.append((item.truth[r], None))
+            rows.append([image for image, _ in row])
+            captions.append([text for _, text in row])
+    plots.panel(path, rows, titles, captions)
+
+
+def caption(found: dict[str, float] | None) -> str | None:
+    return f"PSNR {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}" if found else None
