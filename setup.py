@@ -16,7 +16,7 @@ README = ROOT / "README.md"
 CLASSIC = [
     "tensorflow==2.15.1",  # addons needs TensorFlow < 2.16; gan imports tf.estimator, which 2.16 removed
     "keras==2.15.0",  # what TensorFlow 2.15 accepts; addons imports keras.src.engine, which Keras 3 lacks
-    "tensorflow-addons==0.23.0",  # the last release: the project has ended
+    "tensorflow-addons==0.23.0",  # the last release; its gaussian_filter2d is what the tests hold the blur against
     "tensorflow-gan==2.1.0",  # the last release
     "tensorflow-probability==0.23.0",  # gan imports it and names no version; 0.25 refuses TensorFlow 2.15
     "tf-keras>=2.15,<2.16",  # gan needs tensorflow-hub, which needs tf-keras; each release fits one TensorFlow

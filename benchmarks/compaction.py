@@ -39,8 +39,8 @@ class Counter:
     def __init__(self, run):
         self.run, self.evaluations, self.sizes = run, 0, []
 
-    def __call__(self, state, target, parameters, stop):
-        after, losses = self.run(state, target, parameters, stop)
+    def __call__(self, state, target, parameters, steps):
+        after, losses = self.run(state, target, parameters, steps)
         self.sizes.append(losses.shape[1])
         self.evaluations += losses.shape[0] * losses.shape[1]
         return after, losses
@@ -49,10 +49,10 @@ class Counter:
         return getattr(self.run, name)
 
 
-def line(name: str, found: list[tuple[Solution, Counter]], reference: Solution) -> str:
+def line(name: str, solves: list[tuple[Solution, Counter]], reference: Solution) -> str:
     """Work, quality, and how far the objectives are from the reference's at first."""
-    solution, counter = found[-1]
-    seconds = [each.seconds for each, _ in found]
+    solution, counter = solves[-1]
+    seconds = [each.seconds for each, _ in solves]
     rows = min(len(solution.history), len(reference.history))
     apart = np.max(np.abs(solution.history[:rows] / reference.history[:rows] - 1), axis=1)
     first = next((float(value) for value in apart if value > 0), 0.0)
@@ -80,14 +80,14 @@ def main(preset, task, folder, count, fidelity, optimizer, steps, tolerance, pat
     options = model.options(fidelity, optimizer=optimizer, steps=steps, tolerance=tolerance)
     options = dataclasses.replace(options, patience=patience)
     y, known = observe(model, last(folder, count, *model.shape[1:]))
-    solver, found = model.solver(options), {"all stay": [], "leave": []}
+    solver, solves = model.solver(options), {"all stay": [], "leave": []}
     run = solver.advance
     for k in range(rounds + 1):  # the first one traces, and meets every size
         for name, share in (("all stay", 2.0), ("leave", compaction.LEAVING)):
             solver.advance = Counter(run)
             with leaving(share):
                 solution = model.solve(y, options, known=known)
-            found[name] += [(solution, solver.advance)] if k else []
+            solves[name] += [(solution, solver.advance)] if k else []
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     click.echo(
         f"preset {preset}, task {task}, N {len(y)}, {options.optimizer}, at most {options.steps} steps, "
@@ -97,8 +97,8 @@ def main(preset, task, folder, count, fidelity, optimizer, steps, tolerance, pat
         "| pictures | steps taken | evaluations computed | seconds (range) | batch sizes | objective | apart at first |"
     )
     click.echo("|---|---|---|---|---|---|---|")
-    reference = found["all stay"][-1][0]
-    for name, solutions in found.items():
+    reference = solves["all stay"][-1][0]
+    for name, solutions in solves.items():
         click.echo(line(name, solutions, reference))
 
 

@@ -56,20 +56,29 @@ def maps(model: GenerativeEncoder, codes: np.ndarray) -> dict[str, Callable]:
     }
 
 
-def solves(model: GenerativeEncoder, found: Pictures, codes: np.ndarray, steps: int, gammas, betas) -> dict[str, Callable]:
+def solves(
+    model: GenerativeEncoder, pictures: Pictures, codes: np.ndarray, steps: int, gammas, betas
+) -> dict[str, Callable]:
     """Of every distance the function that solves with it, `() -> [n, h, w, c]`."""
     options = dataclasses.replace(model.options("fast", decoder_weight=0.0, pixel_weight=0.0), steps=steps)
-    start = model.solve(found.y, dataclasses.replace(options, steps=0), known=found.known).latent
-    known = None if found.known is None else tf.constant(found.known)
+    start = model.solve(pictures.y, dataclasses.replace(options, steps=0), known=pictures.known).latent
+    known = None if pictures.known is None else tf.constant(pictures.known)
 
     def between(function):
-        how = dict(prior=options.prior, optimizer=options.optimizer, starter=model.starter, latent=model.latent)
-        solver = Solver(model.generator, lambda x: function(model.encoder(x)), model.task.forward, **how)
-        target = Target(function(tf.constant(found.code)), known=known)
+        solver = Solver(
+            model.generator,
+            lambda x: function(model.encoder(x)),
+            model.task.forward,
+            prior=options.prior,
+            optimizer=options.optimizer,
+            starter=model.starter,
+            latent=model.latent,
+        )
+        target = Target(function(tf.constant(pictures.code)), known=known)
         return solver.solve(target, model.latent_size, options, initial=start).image
 
     def weighed(**weights):
-        return model.solve(found.y, dataclasses.replace(options, **weights), known=found.known).image
+        return model.solve(pictures.y, dataclasses.replace(options, **weights), known=pictures.known).image
 
     table = {"the start": partial(model.generate, start), "codes": weighed}
     table |= {name: partial(between, function) for name, function in maps(model, codes).items()}
@@ -104,14 +113,14 @@ def main(preset, tasks, folder, count, steps, gammas, betas, only, **values):
     for task in tasks or loaded.tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         codes = np.concatenate([pictures_of(model, others[i : i + 64]).code for i in range(0, len(others), 64)])
-        found = pictures_of(model, truth)
-        for name, solve in solves(model, found, codes, steps, gammas, betas).items():
+        pictures = pictures_of(model, truth)
+        for name, solve in solves(model, pictures, codes, steps, gammas, betas).items():
             if only not in name:
                 continue
             image = solve()
-            seen = model.task.forward(image if found.known is None else image * found.known)
-            objective = np.square(np.asarray(model.encoder(seen)) - found.code).sum(axis=1)
-            scores = metrics.scores(np.clip(image, -1, 1), found.truth)
+            seen = model.task.forward(image if pictures.known is None else image * pictures.known)
+            objective = np.square(np.asarray(model.encoder(seen)) - pictures.code).sum(axis=1)
+            scores = metrics.scores(np.clip(image, -1, 1), pictures.truth)
             cells = f"{np.median(objective):.3f} | {np.median(scores['mse']):.4f} | {np.mean(scores['mse']):.4f}"
             click.echo(f"| {task} | {name} | {cells} | {np.mean(scores['ssim']):.3f} |")
 

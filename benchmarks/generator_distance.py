@@ -34,14 +34,14 @@ def distances(a: np.ndarray, b: np.ndarray) -> list[tuple[int, float]]:
     from tensorflow_gan.python.eval import sliced_wasserstein_distance
 
     tf.random.set_seed(0)
-    found = sliced_wasserstein_distance(
+    levels = sliced_wasserstein_distance(
         tf.constant(dithered(a, 0)),
         tf.constant(dithered(b, 1)),
         resolution_min=16,
         random_sampling_count=4,
         random_projection_dim=128,
     )
-    return [(a.shape[1] >> level, 1000 * float(fake)) for level, (_, fake) in enumerate(found)]
+    return [(a.shape[1] >> level, 1000 * float(fake)) for level, (_, fake) in enumerate(levels)]
 
 
 @click.command()
@@ -55,9 +55,9 @@ def main(names, folder, count):
         real = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
         fake = generated(loaded.part("generator"), loaded.latent_size, count, loaded.latent)
         rows = {"generated": distances(real[:count], fake), "real": distances(real[:count], real[count:])}
-        for what, found in rows.items():
-            levels = ", ".join(f"{side} px {value:.2f}" for side, value in found)
-            click.echo(f"{name}, {what}, N {count}: {levels}, mean {np.mean([value for _, value in found]):.2f}")
+        for pictures, measured in rows.items():
+            levels = ", ".join(f"{side} px {value:.2f}" for side, value in measured)
+            click.echo(f"{name}, {pictures}, N {count}: {levels}, mean {np.mean([value for _, value in measured]):.2f}")
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def main(preset, tasks, folder, count, steps):
     click.echo(f"preset {loaded.name}, N {len(truth)}\n\n| task | what | MSE | SSIM |\n|---|---|---|---|")
     for task in tasks:
         for name, pictures in rows(GenerativeEncoder.from_preset(loaded, task), truth, steps):
-            found = metrics.scores(np.clip(pictures, -1, 1), truth)
-            click.echo(f"| {task} | {name} | {found['mse'].mean():.4f} | {found['ssim'].mean():.3f} |")
+            scores = metrics.scores(np.clip(pictures, -1, 1), truth)
+            click.echo(f"| {task} | {name} | {scores['mse'].mean():.4f} | {scores['ssim'].mean():.3f} |")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tensorflow as tf
 from gekeras import GenerativeEncoder, config
 from gekeras.restore import memory
 from gekeras.solve import Target
-from gekeras.solve.loop import _parameters
+from gekeras.solve.descent import make_parameters
 
 
 def resident(name: str) -> int:
@@ -35,12 +35,11 @@ def measure(model: GenerativeEncoder, options: config.SolveOptions, batch: int, 
     target = Target(tf.repeat(code, batch, axis=0))
     solver = model.solver(options)
     run = solver.compiled(target, model.latent_size, options)
-    state = solver._initial(latent)
+    parameters = make_parameters(options, solver.metric.matrix(target, model.latent_size, options))
+    state = solver.descent.begin(latent)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to what is held now
-    solver.advance(
-        state, target, _parameters(options, solver.metric.of(target, model.latent_size, options)), tf.constant(steps)
-    )[1].numpy()
+    solver.advance(state, target, parameters, tf.constant(steps))[1].numpy()
     return resident("VmHWM") - before, memory.need_of(run)
 
 

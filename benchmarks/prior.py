@@ -28,8 +28,8 @@ def rows(model: GenerativeEncoder, truth: np.ndarray, fidelity: str):
     y = observe(model, truth)[0]
     for prior, weight in itertools.product(PRIORS, WEIGHTS):
         if prior != "sphere" or weight == WEIGHTS[0]:
-            found = model.solve(y, model.options(fidelity, prior=prior, weight=weight)).image
-            yield prior, None if prior == "sphere" else weight, metrics.mse(np.clip(found, -1, 1), truth)
+            image = model.solve(y, model.options(fidelity, prior=prior, weight=weight)).image
+            yield prior, None if prior == "sphere" else weight, metrics.mse(np.clip(image, -1, 1), truth)
 
 
 @click.command()

@@ -54,8 +54,10 @@ def options_of(model: GenerativeEncoder, name: str) -> SolveOptions:
 def problem_of(model: GenerativeEncoder, options: SolveOptions, y, known) -> tuple[Solver, Target]:
     if options.code_weight:
         return model.solver(options), model.target(y, options, known)
-    how = dict(prior=options.prior, ramp=options.ramp, optimizer=options.optimizer, latent=model.latent)
-    return Solver(model.generator, **how), Target(measurement=model.task.lift(y))  # equation (4)
+    solver = Solver(
+        model.generator, prior=options.prior, ramp=options.ramp, optimizer=options.optimizer, latent=model.latent
+    )
+    return solver, Target(measurement=model.task.lift(y))  # equation (4)
 
 
 def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> list[dict]:
@@ -65,7 +67,7 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
     before = (options.starts / 2 if options.starts > 1 else 0.0) + options.probes
     few = 60 if options.finalists > 1 else 1  # that the finalists' rounds are traced, too
     solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(few, options.steps)))  # traces
-    found, aside, begin = [], 0.0, time.perf_counter()
+    rows, aside, begin = [], 0.0, time.perf_counter()
 
     def measure(step, _loss, latent):
         nonlocal aside
@@ -80,17 +82,17 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
             scores = metrics.scores(np.clip(image, -1, 1), truth)
             arrays = {"objective": objective, **scores}
             row = {"evaluations": before + step, "seconds": (paused - begin - aside) / len(truth)}
-            found.append(row | {name: np.asarray(values).tolist() for name, values in arrays.items()})
+            rows.append(row | {name: np.asarray(values).tolist() for name, values in arrays.items()})
         aside += time.perf_counter() - paused
 
-    solver.drawn.clear()
+    solver.starts.drawn.clear()
     if options.probes:
         solver.metric.drawn.clear()
     begin = time.perf_counter()
     marks = [0, *(m for m in MARKS if 0 < m <= options.steps)]
     chunk = int(np.gcd.reduce(marks)) if len(marks) > 1 else 1
     solver.solve(target, model.latent_size, options, callback=measure, chunk=chunk)
-    return found
+    return rows
 
 
 def line(task: str, name: str, row: dict) -> str:
@@ -114,10 +116,10 @@ Over the paper's solve at its end: the ratio of the medians, and the largest rat
 |---|---|---|---|---|---|---|---|"""
 
 
-def against(task: str, found: dict[str, list[dict]]) -> list[str]:
+def against(task: str, results: dict[str, list[dict]]) -> list[str]:
     """Rows of `AGAINST`: where the starter begins, and where each method ends."""
-    end = found["paper"][-1]
-    others = {name: rows for name, rows in found.items() if name not in ("paper", "invertGAN")}
+    end = results["paper"][-1]
+    others = {name: rows for name, rows in results.items() if name not in ("paper", "invertGAN")}
     first = next((rows[0] for name, rows in others.items() if name in ("fast", "best")), None)
     table = {} if first is None else {"--steps 0": first}
     table |= {name: rows[-1] for name, rows in others.items()}
@@ -132,13 +134,13 @@ def against(task: str, found: dict[str, list[dict]]) -> list[str]:
     return lines
 
 
-def draw(path: Path, task: str, found: dict[str, list[dict]], levels: dict[str, float]) -> None:
+def draw(path: Path, task: str, results: dict[str, list[dict]], levels: dict[str, float]) -> None:
     """Median objective and average MSE, both logarithmic, against evaluations (Figure 9 of the paper)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12.5, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, rows in found.items():
+    for name, rows in results.items():
         work = [row["evaluations"] + 1 for row in rows]
         if name != "invertGAN":
             left.loglog(work, [np.median(row["objective"]) for row in rows], marker=".", label=name)
@@ -180,7 +182,7 @@ def main(preset, tasks, folder, count, names, steps, output, **values):
     for task in tasks:
         model = GenerativeEncoder.from_preset(loaded, task)
         y, known = observe(model, truth)
-        found = {}
+        results = {}
         for name in names or METHODS:
             if METHODS[name].start == "starter" and model.starter is None:
                 continue
@@ -189,11 +191,11 @@ def main(preset, tasks, folder, count, names, steps, output, **values):
             options = dataclasses.replace(options, steps=min(options.steps, steps or 10**6))
             if not record.is_file():
                 files.write_text(record, json.dumps(run(model, options, y, known, truth)))
-            found[name] = json.loads(record.read_text())
-            text += [line(task, name, row) for row in found[name]]
-            click.echo("\n".join(text[-len(found[name]) :]))
-        draw(output / f"{task}.png", task, found, baselines(model, loaded, y, known, truth))
-        compared += against(task, found) if "paper" in found else []
+            results[name] = json.loads(record.read_text())
+            text += [line(task, name, row) for row in results[name]]
+            click.echo("\n".join(text[-len(results[name]) :]))
+        draw(output / f"{task}.png", task, results, baselines(model, loaded, y, known, truth))
+        compared += against(task, results) if "paper" in results else []
     text += [AGAINST, *compared] if compared else []
     files.write_text(output / "solve.md", "\n".join(text) + "\n")
 

@@ -48,8 +48,15 @@ class Metric:
 
 def solver_of(model: GenerativeEncoder, optimizer: str) -> Solver:
     starter = model.starter or Metric(model.latent_size)
-    how = dict(optimizer=optimizer, prior="sphere", latent=model.latent, starter=starter)
-    return Solver(model.generator, model.encoder, model.task.forward, **how)
+    return Solver(
+        model.generator,
+        model.encoder,
+        model.task.forward,
+        prior="sphere",
+        optimizer=optimizer,
+        latent=model.latent,
+        starter=starter,
+    )
 
 
 def seconds_of(function) -> float:
@@ -79,8 +86,8 @@ def measure(model: GenerativeEncoder, solver: Solver, bare, batch: int, options:
 
     def run_bare():
         for _ in range(options.steps):
-            found = bare(latent, code)
-        return np.asarray(found[1])
+            _, gradient = bare(latent, code)
+        return np.asarray(gradient)
 
     def run_solver():
         return solver.solve(code, model.latent_size, options)

@@ -49,15 +49,15 @@ def main(names, task, rounds, alone):
     if alone:
         click.echo(json.dumps(once(names[0], task)))
         return
-    found = {name: [] for name in names}
+    seconds = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
             command = [sys.executable, __file__, "--preset", name, "--task", task, "--alone"]
             printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            found[name].append(json.loads(printed.splitlines()[-1]))
+            seconds[name].append(json.loads(printed.splitlines()[-1]))
     click.echo(f"Seconds, task {task}, the least of {rounds} rounds.\n")
     click.echo("| preset | " + " | ".join(PHASES) + " |\n|---" + "|---" * len(PHASES) + "|")
-    for name, rows in found.items():
+    for name, rows in seconds.items():
         click.echo(f"| {name} | " + " | ".join(f"{min(column):.2f}" for column in zip(*rows)) + " |")
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/trials.py --data faces-train-002.tar --count 32 --budget 14 --budget 140
 
-An evaluation is one pass forward and backward for one picture, a pass forward alone half of one. All minimise the codes'
+An evaluation is one pass forward and backward for one picture, a pass forward alone half of one. All minimize the codes'
 distance and the decoder's term with the preset's gamma, without a pixel term. Choose on pictures that no score is reported
 for.
 
@@ -58,16 +58,15 @@ class Trial:
     def solved(self, latent, count: int, rows=None, solver=None, target=None):
         target = target or self.target
         rows = np.arange(len(latent)) if rows is None else rows
-        chosen = Target(*(None if part is None else tf.gather(part, rows) for part in target))
         options = dataclasses.replace(self.options, steps=count)
-        return (solver or self.solver).solve(chosen, self.model.latent_size, options, initial=latent)
+        return (solver or self.solver).solve(target.take(rows), self.model.latent_size, options, initial=latent)
 
     def residual(self, latent, code, decoded):
         """r with ||r||^2 the objective, `[n, k + h w c]`."""
         image = self.model.generator(latent)
         apart = tf.reshape(image - decoded, (tf.shape(image)[0], -1))
-        found = self.model.encoder(self.model.task.forward(image)) - code
-        return tf.concat([found, self.options.decoder_weight**0.5 * apart], axis=1)
+        missed = self.model.encoder(self.model.task.forward(image)) - code
+        return tf.concat([missed, self.options.decoder_weight**0.5 * apart], axis=1)
 
     def _pull(self, latent, weight, code, decoded):
         """r, and J^T weight (J^T r where there is no weight)."""
@@ -114,11 +113,11 @@ def halving(trial: Trial, initial: np.ndarray, budget: float, first: int = 3) ->
     n, k, d = initial.shape
     while k > 1 and budget > k * first:
         rows = np.repeat(np.arange(n), k)
-        found = trial.solved(initial.reshape(-1, d), first, rows)
+        solution = trial.solved(initial.reshape(-1, d), first, rows)
         budget -= k * first
         kept = max(1, k // 4)
-        best = np.argsort(found.loss.reshape(n, k), axis=1)[:, :kept]
-        initial = np.take_along_axis(found.latent.reshape(n, k, d), best[:, :, None], axis=1)
+        best = np.argsort(solution.loss.reshape(n, k), axis=1)[:, :kept]
+        initial = np.take_along_axis(solution.latent.reshape(n, k, d), best[:, :, None], axis=1)
         k, first = kept, 2 * first
     return trial.steps(initial[:, 0], max(0, int(budget)))
 
@@ -126,9 +125,9 @@ def halving(trial: Trial, initial: np.ndarray, budget: float, first: int = 3) ->
 def random_candidates(trial: Trial, count: int, kept: int) -> np.ndarray:
     """The `kept` best of `count` draws for each picture, by the objective forward."""
     drawn = trial.solver.prior.project(starts.draw(0, count, trial.model.latent_size, trial.model.latent))
-    shown = starts.pictures(trial.solver.generate, drawn)
+    shown = starts.pictures(trial.solver.starts.generate, drawn)
     weights = (1.0, 0.0, trial.options.decoder_weight)
-    best = starts.nearest(trial.solver.compare, shown, trial.target, weights, kept=kept)
+    best = starts.nearest(trial.solver.starts.compare, shown, trial.target, weights, kept=kept)
     return drawn.numpy()[best.numpy()]
 
 
@@ -174,8 +173,14 @@ def coarse_first(trial: Trial, budget: int, share: float) -> np.ndarray:
     """The first steps see only means of 8x8 pixels of G(z) and DC(m)."""
     size = trial.target.decoded.shape[1] // 8
     pool = lambda x: tf.nn.avg_pool2d(x, size, size, "VALID")  # noqa: E731
-    how = dict(prior="sphere", optimizer="lbfgs", starter=trial.model.starter, latent=trial.model.latent)
-    coarse = Solver(trial.model.generator, lambda x: tf.reshape(pool(x), (tf.shape(x)[0], -1)), **how)
+    coarse = Solver(
+        trial.model.generator,
+        lambda x: tf.reshape(pool(x), (tf.shape(x)[0], -1)),
+        prior="sphere",
+        optimizer="lbfgs",
+        starter=trial.model.starter,
+        latent=trial.model.latent,
+    )
     seen = Target(tf.reshape(pool(trial.target.decoded), (len(trial.start), -1)))
     count = int(share * budget)
     return trial.steps(trial.steps(trial.start, count, solver=coarse, target=seen), budget - count)

@@ -47,9 +47,9 @@ def main(preset, task, folder, count, budgets, numbers, draws, kinds, seed):
     for name, budget, probes, finalists in itertools.product(kinds, budgets, draws, numbers):
         ours = dataclasses.replace(UNAIDED["fast"], steps=budget, finalists=finalists, probes=probes, seed=seed)
         options = ours if name == "codes" else pixels_only(ours)
-        found = [model.solve(y[i : i + CHUNK], options) for i in range(0, len(y), CHUNK)]
-        loss = np.concatenate([solution.loss for solution in found])
-        error = metrics.mse(np.clip(np.concatenate([solution.image for solution in found]), -1, 1), truth)
+        solutions = [model.solve(y[i : i + CHUNK], options) for i in range(0, len(y), CHUNK)]
+        loss = np.concatenate([solution.loss for solution in solutions])
+        error = metrics.mse(np.clip(np.concatenate([solution.image for solution in solutions]), -1, 1), truth)
         click.echo(
             f"| {name} | {budget} | {probes} | {finalists} | {np.median(loss):.3f} | {loss.mean():.3f}"
             f" | {np.median(error):.4f} | {error.mean():.4f} |"

@@ -87,20 +87,20 @@ def draw(path: Path, task: str, row: dict) -> None:
 def run(model: GenerativeEncoder, truth: np.ndarray, options, samples: int, perturbation: float) -> dict:
     """The row of one task, with the numbers of each picture."""
     y, known = observe(model, truth)
-    found = uncertainty.solve_ensemble(model, y, options, known=known, samples=samples, perturbation=perturbation)
-    first = np.concatenate([model.generate(found.latents[i : i + 32, 0]) for i in range(0, len(truth), 32)])
-    difference = np.clip(found.image, -1, 1) - truth
+    ensemble = uncertainty.solve_ensemble(model, y, options, known=known, samples=samples, perturbation=perturbation)
+    first = np.concatenate([model.generate(ensemble.latents[i : i + 32, 0]) for i in range(0, len(truth), 32)])
+    difference = np.clip(ensemble.image, -1, 1) - truth
     error, mse = np.sqrt(np.square(difference).mean(axis=-1)), np.square(difference).mean(axis=(1, 2, 3))
-    return calibrate(found.deviation, error, mse) | {
+    return calibrate(ensemble.deviation, error, mse) | {
         "samples": samples,
         "perturbation": perturbation if options.start == "starter" else None,
         "options": to_dict(options),
-        "seconds": found.solution.seconds,
-        "bins": binned(found.deviation, error),
+        "seconds": ensemble.solution.seconds,
+        "bins": binned(ensemble.deviation, error),
         "mse": mse.tolist(),
         "first_mse": metrics.mse(np.clip(first, -1, 1), truth).tolist(),
-        "deviations": uncertainty.rms(found.deviation).tolist(),
-        "confidence": found.confidence.tolist(),
+        "deviations": uncertainty.rms(ensemble.deviation).tolist(),
+        "confidence": ensemble.confidence.tolist(),
     }
 
 

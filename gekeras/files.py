@@ -116,9 +116,9 @@ def _replace(folder: Path, made: Path, old: Path) -> None:
 def read_json(path: PathLike) -> dict[str, Any]:
     """The JSON object of a file. Raises FileError if it cannot be read or holds something else."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise FileError(path, "is not a JSON object")
-    return found
+    return value

@@ -6,21 +6,18 @@ Ong and Yang, "Generative Imaging and Image Processing via Generative Encoder", 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
 from .networks.custom import CustomNetworks, check_square, fit, input_size, network_arguments, picture_shape, preset_defaults
-from .networks.frozen import frozen
 from .networks.model_options import ModelOptions
 from .networks.modules import Range, adopt, name_of
-from .operators import Compose, Mask, Task, correction, make_task
+from .operators import Mask, Task, make_task
+from .operators.consistency import consistent
 from .solve import Solution, Solver, Target
-from .solve.loop import Callback
-
-ROUNDS = 20  # of cutting and correcting, see `consistent`
+from .solve.solver import Callback
 
 
 class GenerativeEncoder:
@@ -44,6 +41,22 @@ class GenerativeEncoder:
     Raises:
         ValueError: unknown task or latent, the latent size is neither given nor known, as `modules.adopt`, and for Keras
             models and files as `fit`.
+
+    Example:
+        A generator of 2x2 pictures with rows of one brightness, and as a code the mean of each row:
+
+        >>> model = GenerativeEncoder(
+        ...     generator=lambda z: z[:, :, None, None] * np.ones((1, 1, 2, 1), np.float32),
+        ...     encoder=lambda x: x[:, :, 0, 0] / 2 + x[:, :, 1, 0] / 2,
+        ...     latent_size=2,
+        ... )
+        >>> observation = np.reshape([0.2, 0.4, -0.5, -0.7], (1, 2, 2, 1))
+        >>> model.encode(observation).round(3)
+        array([[ 0.3, -0.6]], dtype=float32)
+        >>> solution = model.solve(observation, model.options(weight=0.0))
+        >>> solution.image[0, :, :, 0].round(3)
+        array([[ 0.3,  0.3],
+               [-0.6, -0.6]], dtype=float32)
     """
 
     def __init__(
@@ -71,7 +84,7 @@ class GenerativeEncoder:
         self.custom, self.starter = CustomNetworks(), starter
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
-        self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on prior or precision
+        self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on the prior
 
     @classmethod
     def from_preset(
@@ -166,6 +179,7 @@ class GenerativeEncoder:
         initial=None,
         callback: Callback | None = None,
         chunk: int = 0,
+        at_once: int | None = None,
     ) -> Solution:
         """Restore a batch of measurements.
 
@@ -173,7 +187,7 @@ class GenerativeEncoder:
             observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution.
             options: default `self.options()`, the fast set.
             known: for a task with missing pixels the mask `[n, h, w, 1]` or `[h, w]`, 1 where a pixel is known.
-            initial, callback, chunk: see `solve.Solver.solve`.
+            initial, callback, chunk, at_once: see `solve.Solver.solve`.
 
         Returns:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
@@ -181,11 +195,27 @@ class GenerativeEncoder:
         Raises:
             ValueError: no batch, a mask that is missing, not wanted or of another size, options as in `check`, or initial
                 latents of another shape.
+
+        Example:
+            Super-resolution by a generator that knows one picture, and how bright it is:
+
+            >>> picture = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1) / 4
+            >>> model = GenerativeEncoder(
+            ...     generator=lambda z: z[:, :, None, None] * picture,
+            ...     encoder=lambda x: x[:, 0, :1, 0],
+            ...     latent_size=1,
+            ...     task=make_task("superres", factor=2),
+            ... )
+            >>> solution = model.solve(np.full((1, 1, 1, 1), 0.75), model.options(steps=200, weight=0.0))
+            >>> solution.image[0, :, :, 0].round(2)
+            array([[0. , 0.5],
+                   [1. , 1.5]], dtype=float32)
         """
         options = options or self.options()
         target = self.target(observation, options, known)
-        how = dict(initial=initial, callback=callback, chunk=chunk)
-        solution = self._run(target, options, **how)
+        solution = self.solver(options).solve(
+            target, self.latent_size, options, initial=initial, callback=callback, chunk=chunk, at_once=at_once
+        )
         if not options.consistent:
             return solution
         y = self._measured(observation, known)
@@ -212,15 +242,21 @@ class GenerativeEncoder:
             raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
 
     def solve_code(
-        self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk: int = 0
+        self,
+        code,
+        options: SolveOptions | None = None,
+        *,
+        callback: Callback | None = None,
+        chunk: int = 0,
+        at_once: int | None = None,
     ) -> Solution:
-        """As `solve`, from the code m alone: all that a receiver of compressed pictures has.
+        """As `solve`, from the code m alone `[n, k]`: all that a receiver of compressed pictures has.
 
         Raises ValueError for options that need the measurement itself.
         """
         options = options or self.options(pixel_weight=0.0)
         target = self.code_target(code, options)
-        return self._run(target, options, callback=callback, chunk=chunk)
+        return self.solver(options).solve(target, self.latent_size, options, callback=callback, chunk=chunk, at_once=at_once)
 
     def code_target(self, code, options: SolveOptions) -> Target:
         """As `target`, of codes. Raises ValueError as `solve_code`."""
@@ -235,32 +271,14 @@ class GenerativeEncoder:
         read = options.code_weight or options.start == "starter"
         return target._replace(code=target.code if read else None, decoded=decoded)
 
-    def _run(
-        self, target: Target, options: SolveOptions, initial=None, callback: Callback | None = None, chunk=0
-    ) -> Solution:
-        """In half precision all steps but the last quarter, which has the rounding to make good."""
-        how = dict(callback=callback, chunk=chunk)
-        if options.precision == "float32" or not options.steps:
-            return self.solver(options).solve(target, self.latent_size, options, initial=initial, **how)
-        first = dataclasses.replace(options, steps=options.steps - options.steps // 4)
-        rough = self.solver(options, options.precision).solve(target, self.latent_size, first, initial=initial, **how)
-        if callback:
-            how["callback"] = lambda step, loss, latent: callback(first.steps + step, loss, latent) if step else None
-        last = dataclasses.replace(options, steps=options.steps // 4)
-        fine = self.solver(options).solve(target, self.latent_size, last, initial=rough.latent, **how)
-        return fine._replace(
-            steps=rough.steps + fine.steps,
-            history=np.concatenate([rough.history[:-1], fine.history]),
-            seconds=rough.seconds + fine.seconds,
-        )
-
-    def solver(self, options: SolveOptions, precision: str = "float32") -> Solver:
+    def solver(self, options: SolveOptions) -> Solver:
         """The solver that serves these options, compiled when it is first used and kept."""
-        key = (options.prior, options.ramp, options.optimizer, precision)
+        key = (options.prior, options.ramp, options.optimizer)
         if key not in self._solvers:
             task = self.task
             self._solvers[key] = Solver(
-                *self._networks(precision),
+                self.generator,
+                self.encoder,
                 task.forward,
                 task.measure or task.forward,
                 prior=options.prior,
@@ -271,14 +289,6 @@ class GenerativeEncoder:
                 metrics=self._metrics,
             )
         return self._solvers[key]
-
-    def _networks(self, precision: str) -> tuple[Callable, Callable]:
-        """G and E; in half precision as they are now, which is final for what a preset holds."""
-        if precision == "float32":
-            return self.generator, self.encoder
-        generator = frozen(self.generator, [self.latent_size], precision)
-        shape = self.generate(np.zeros((1, self.latent_size))).shape
-        return generator, frozen(self.encoder, shape[1:], precision)
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
@@ -298,32 +308,9 @@ def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any]
     if not forward:
         return task
     task, shape = task.with_forward(forward), (1, *shape)
-    if (found := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
-        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(found)}; E takes the former only")
+    if (result := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
+        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(result)}; E takes the former only")
     return task
-
-
-def consistent(task: Task, image, y, known=None) -> np.ndarray:
-    """x + A^+ (y - A x): the picture nearest to x whose measurement is y.
-
-    Where that leaves [-1, 1], a file would cut it off and lose the measurement: it is cut here and corrected again, until
-    cutting loses next to nothing. A damped A^+ is applied once: its rounds would undo the damping.
-
-    Args:
-        image: x, `[n, h, w, c]`.
-        y: the measurement `[n, ...]`, with zeros where nothing is known.
-        known: the mask of a task that has one.
-    """
-    measure = task.measure if known is None else Compose(Mask(known), task.measure)
-    image = image + np.asarray(correction(measure, y - measure(image)))
-    for _ in range(0 if measure.ridge else ROUNDS):
-        inside = np.clip(image, -1, 1)
-        residual = y - np.asarray(measure(inside))
-        off = np.abs(residual).reshape(len(residual), -1).max(axis=1) > 1e-3  # an eighth of a level of 8 bits
-        if not off.any():
-            break
-        image = np.where(off[:, None, None, None], inside + np.asarray(correction(measure, residual, 10)), image)
-    return image
 
 
 def full_mask(known, shape) -> np.ndarray:

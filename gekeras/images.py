@@ -1,6 +1,6 @@
 """Image files in, arrays out, and back: the only place where [0, 255] meets [-1, 1].
 
-Inside the package an image is float32 `[h, w, c]` in [-1, 1] with c = 1 (grey) or 3 (sRGB). Every bad file is refused
+Inside the package an image is float32 `[h, w, c]` in [-1, 1] with c = 1 (gray) or 3 (sRGB). Every bad file is refused
 with an `ImageError` of one line that names it, because users meet files long before they meet tensors.
 """
 
@@ -36,12 +36,12 @@ def read(path: PathLike, channels: Optional[int] = None) -> np.ndarray:
     """Read an image file as float32 `[h, w, c]` in [-1, 1].
 
     Transparency is laid over white, the EXIF orientation applied, and an embedded color profile converted to sRGB (a
-    damaged profile is ignored). 16-bit grey keeps its 16 bits (65535 -> 1), 16-bit color the upper 8, which is what
+    damaged profile is ignored). 16-bit gray keeps its 16 bits (65535 -> 1), 16-bit color the upper 8, which is what
     Pillow decodes. Floating point files (TIFF) are taken as [0, 1].
 
     Args:
       path: a PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or JPEG 2000 file holding one picture.
-      channels: 1 for grey (BT.601 luma), 3 for RGB (grey repeated), None for what the file holds.
+      channels: 1 for gray (BT.601 luma), 3 for RGB (gray repeated), None for what the file holds.
 
     Raises:
       ImageError: missing, unreadable, damaged, truncated or animated file, not an image, under 2 pixels on a side,
@@ -147,7 +147,7 @@ def _unit_pixels(path: PathLike, image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         return _checked_floats(path, np.asarray(image))
     if image.mode.startswith("I"):
-        return _deep_grey(path, image)
+        return _deep_gray(path, image)
     image, alpha = _split_alpha(image)
     unit = np.atleast_3d(_to_srgb(image)).astype(np.float32) / np.float32(255)
     return unit if alpha is None else unit * alpha + (1 - alpha)
@@ -164,13 +164,13 @@ def eight_bits(name: PathLike, picture: Image.Image, channels: int) -> Image.Ima
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Optional[np.ndarray]]:
     """The colors (mode L, RGB or CMYK) and, for a transparent image, the opacity `[h, w, 1]` in [0, 1]."""
-    grey = image.mode in ("1", "L", "LA", "La")
+    gray = image.mode in ("1", "L", "LA", "La")
     alpha = None
     if image.has_transparency_data:
-        image = image.convert("LA" if grey else "RGBA")
+        image = image.convert("LA" if gray else "RGBA")
         alpha = np.asarray(image.getchannel("A")).astype(np.float32)[..., None] / np.float32(255)
     if image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if grey else "RGB")
+        image = image.convert("L" if gray else "RGB")
     return image, alpha
 
 
@@ -187,8 +187,8 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     return managed.convert("L") if image.mode == "L" else managed
 
 
-def _deep_grey(path: PathLike, image: Image.Image) -> np.ndarray:
-    """16-bit grey as float32 `[h, w, 1]` in [0, 1], its transparent level (a PNG may name one) white."""
+def _deep_gray(path: PathLike, image: Image.Image) -> np.ndarray:
+    """16-bit gray as float32 `[h, w, 1]` in [0, 1], its transparent level (a PNG may name one) white."""
     if image.mode == "I" and image.format not in ("PNG", "PPM"):  # Pillow spreads these two over 0..65535
         raise ImageError(path, "holds 32-bit or signed integers; save it with 8 or 16 bits, or as floats in [0, 1]")
     levels = np.atleast_3d(image)
@@ -236,7 +236,12 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def from_uint8(array: np.ndarray) -> np.ndarray:
-    """uint8 0..255 -> float32 [-1, 1]; any shape."""
+    """uint8 0..255 -> float32 [-1, 1]; any shape.
+
+    Example:
+        >>> from_uint8(np.uint8([0, 255]))
+        array([-1.,  1.], dtype=float32)
+    """
     return np.asarray(array).astype(np.float32) / np.float32(127.5) - 1
 
 

@@ -29,6 +29,10 @@ def mse(x: np.ndarray, reference: np.ndarray) -> Score:
 
     Raises:
       ValueError: the shapes differ or are neither of the two.
+
+    Example:
+        >>> mse(np.zeros((8, 8, 1)), np.full((8, 8, 1), 0.5))
+        0.25
     """
     x, reference = _pair(x, reference)
     return _score(np.mean((x - reference) ** 2, axis=(-3, -2, -1)))
@@ -38,6 +42,10 @@ def psnr(x: np.ndarray, reference: np.ndarray) -> Score:
     """Peak signal to noise ratio in dB, 10 log10(1 / MSE) on [0, 1]; infinite for equal images.
 
     Args, Returns, Raises: as `mse`. Values outside [-1, 1] are clipped.
+
+    Example:
+        >>> round(psnr(np.zeros((8, 8, 1)), np.full((8, 8, 1), 0.2)), 6)
+        20.0
     """
     x, reference = (images.to_unit(a) for a in _pair(x, reference))
     with np.errstate(divide="ignore"):

@@ -68,7 +68,7 @@ def panel(
       FileError: the file cannot be written, or its suffix is another.
     """
     _check_panel(rows, titles, captions)
-    check_path(path)
+    _check_suffix(path)
     lines = max((text.count("\n") + 1 for row in captions or () for text in row if text), default=0)
     head = LINE * 1.25 * max(title.count("\n") + 1 for title in titles) + 0.06
     pitch = CELL + GAP + (LINE * lines + 0.04 if lines else 0)
@@ -102,7 +102,7 @@ def animation(path: PathLike, frames: Sequence[np.ndarray], seconds: float = 4.0
     """
     if not frames or len({np.shape(frame) for frame in frames}) != 1:
         raise ValueError("an animation needs at least one frame, and frames of one shape")
-    check_animation_path(path)
+    _check_animation_suffix(path)
     from PIL import Image
 
     factor = max(1, side // max(np.shape(frames[0])[:2]))
@@ -116,9 +116,13 @@ def animation(path: PathLike, frames: Sequence[np.ndarray], seconds: float = 4.0
 
 def check_animation_path(path: PathLike) -> None:
     """Raise FileError before the solve for what could not be written after it."""
+    _check_animation_suffix(path)
+    files.check_writable(path)
+
+
+def _check_animation_suffix(path: PathLike) -> None:
     if os.path.splitext(os.fspath(path))[1].lower() != ".gif":
         raise files.FileError(path, "an animation is written as .gif")
-    files.check_writable(path)
 
 
 def curves(
@@ -136,7 +140,7 @@ def curves(
     """
     if not series:
         raise ValueError("series is empty: expected at least one name -> (x, y)")
-    check_path(path)
+    _check_suffix(path)
     figure = _figure(6.4, 4.0)
     axes = figure.add_subplot()
     for name, (x, y) in series.items():
@@ -167,10 +171,14 @@ def _check_panel(rows: Sequence, titles: Sequence, captions: Optional[Sequence])
 
 def check_path(path: PathLike) -> None:
     """Raise FileError before drawing for what could not be written after it: another suffix, or an unwritable place."""
+    _check_suffix(path)
+    files.check_writable(path)
+
+
+def _check_suffix(path: PathLike) -> None:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
         raise files.FileError(path, f"cannot draw {suffix or 'no suffix'!r}: use one of {', '.join(_FORMATS)}")
-    files.check_writable(path)
 
 
 def _figure(width: float, height: float):

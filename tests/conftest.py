@@ -65,9 +65,10 @@ def gan_run(tmp_path_factory, pictures):
     """Run folder of a GAN grown from 8 to 16 px: six steps, past its last fade."""
     from gekeras import data
     from gekeras.training import gan
+    from gekeras.training.run import Limits
 
     folder = tmp_path_factory.mktemp("runs") / "gan"
-    gan.train(GAN, data.entries(pictures), folder, memory=True, quiet=True)
+    gan.train(GAN, data.entries(pictures), folder, memory=True, limits=Limits(quiet=True))
     return folder
 
 
@@ -77,13 +78,15 @@ def autoencoder_runs(tmp_path_factory, pictures, gan_run):
     from gekeras import data
     from gekeras.operators import make_task
     from gekeras.training import autoencoder, gan
+    from gekeras.training.run import Limits
 
     generator = gan.generator_of(gan.networks_of(gan_run)[0])
     items = data.entries(pictures)
     sources = [data.Source(part, SIDE, memory=True) for part in (items[:-4], items[-4:])]
     folders = {task: tmp_path_factory.mktemp("runs") / task for task in TASKS}
     for task, folder in folders.items():
-        autoencoder.train(AUTOENCODER, make_task(task), *sources, generator, GAN.latent_size, folder, quiet=True)
+        limits = Limits(quiet=True)
+        autoencoder.train(AUTOENCODER, make_task(task), *sources, generator, GAN.latent_size, folder, limits=limits)
     return folders
 
 

@@ -20,7 +20,7 @@ from gekeras import data
 from gekeras.config import Stage
 from gekeras.operators import make_task
 from gekeras.training import autoencoder, distribute, gan
-from gekeras.training.run import Run
+from gekeras.training.run import Limits, Run
 
 # Eight steps: three at 4 px, three in the fade of 8 px, two after it; R1 in every other one.
 GROWING = dataclasses.replace(GAN, resolution=8, stages=(Stage(4, 0, 24), Stage(8, 24, 16)), r1_every=2)
@@ -29,8 +29,8 @@ SHORT = dataclasses.replace(AUTOENCODER, images=40, validate_every=16)
 
 def generator(latent):
     """A stand-in for G: sixteen latent numbers become a 16x16 picture of 4x4 blocks."""
-    grey = tf.reshape(tf.tanh(latent), (-1, 4, 4, 1))
-    return tf.repeat(tf.repeat(tf.repeat(grey, 4, axis=1), 4, axis=2), 3, axis=3)
+    gray = tf.reshape(tf.tanh(latent), (-1, 4, 4, 1))
+    return tf.repeat(tf.repeat(tf.repeat(gray, 4, axis=1), 4, axis=2), 3, axis=3)
 
 
 def losses_printed(step):
@@ -58,12 +58,13 @@ def main(kind, folder, pictures, devices, seconds="0"):
     items = data.entries(pictures)
     with distribute.restarting():
         name = "multiworker" if "TF_CONFIG" in os.environ else "mirrored" if len(cpus) > 1 else "none"
-        limits = dict(strategy=distribute.strategy_for(name, cpus, patience=300), save_every=4 * float(seconds) or 120.0)
+        strategy = distribute.strategy_for(name, cpus, patience=300)
+        extra = dict(strategy=strategy, limits=Limits(save_every=4 * float(seconds) or 120.0))
         if kind == "autoencoder":
             sources = [data.Source(part, SIDE, memory=True) for part in (items[:-4], items[-4:])]
-            autoencoder.train(SHORT, make_task("denoise"), *sources, generator, GAN.latent_size, Path(folder), **limits)
+            autoencoder.train(SHORT, make_task("denoise"), *sources, generator, GAN.latent_size, Path(folder), **extra)
         else:
-            gan.train(dataclasses.replace(GROWING, loss=kind), items, Path(folder), memory=True, **limits)
+            gan.train(dataclasses.replace(GROWING, loss=kind), items, Path(folder), memory=True, **extra)
 
 
 if __name__ == "__main__":

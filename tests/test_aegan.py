@@ -14,8 +14,10 @@ from gekeras.models import pgan
 from gekeras.networks import presets
 from gekeras.training import aegan, checkpoints, export, gan, losses
 from gekeras.training.progress import Progress
+from gekeras.training.run import Limits
 
 PX = 8
+QUIET = Limits(quiet=True)
 SMALL = dataclasses.replace(GAN, resolution=PX, stages=(Stage(4, 0, 8), Stage(PX, 8, 8)))
 SHAPE = dict(resolution=PX, channels=3, latent_size=GAN.latent_size, fmap_base=GAN.fmap_base, fmap_max=GAN.fmap_max)
 OPTIONS = AEGANOptions(
@@ -27,14 +29,14 @@ OPTIONS = AEGANOptions(
 def small_gan(tmp_path_factory, pictures):
     """Run folder of a GAN grown from 4 to 8 px."""
     folder = tmp_path_factory.mktemp("aegan") / "gan"
-    gan.train(SMALL, data.entries(pictures), folder, memory=True, quiet=True)
+    gan.train(SMALL, data.entries(pictures), folder, memory=True, limits=QUIET)
     return folder
 
 
 def train(options, pictures, small_gan, folder):
     items = data.entries(pictures)
     sources = [data.Source(part, PX, memory=True) for part in (items[:-6], items[-6:])]
-    return aegan.train(options, *sources, small_gan, folder, quiet=True)
+    return aegan.train(options, *sources, small_gan, folder, limits=QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +60,6 @@ def pictures_like(rng, count):
 
 def values_of(network):
     return [w.numpy() for w in network.trainable_variables]
-
-
-def largest_move(before, after):
-    return max(np.abs(a - b).max() for a, b in zip(before, after))
 
 
 # ------------------------------------------------------------------------------------------------- loss terms
@@ -220,7 +218,7 @@ def test_reconstructions_are_learned(tmp_path, pictures, small_gan):
     items = data.load_all(data.entries(pictures)[:4], PX)
     changes = dict(images=600, batch_size=4, learning_rate=0.02, encoder_learning_rate=0.005, r1_every=1)
     options = dataclasses.replace(OPTIONS, **changes, reconstruction_weight=100.0, mirror=False, validate_every=600)
-    curve = aegan.train(options, data.Source(items), data.Source(items), small_gan, tmp_path, quiet=True)
+    curve = aegan.train(options, data.Source(items), data.Source(items), small_gan, tmp_path, limits=QUIET)
     assert curve[-1][1] < 0.6 * images.from_uint8(items).var(axis=0).mean()
 
 
@@ -328,7 +326,7 @@ def test_a_gan_that_is_still_growing_is_refused(tmp_path, pictures):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "out_of_time", lambda self: self.recent >= 1)
         patch.setattr(Progress, "step", lambda self, *args, **values: setattr(self, "recent", 1))
-        gan.train(SMALL, data.entries(pictures), tmp_path / "gan", memory=True, quiet=True)
+        gan.train(SMALL, data.entries(pictures), tmp_path / "gan", memory=True, limits=QUIET)
     with pytest.raises(ValueError, match="has grown to 4 px of 8; train it on"):
         aegan.read_gan(tmp_path / "gan")
 

@@ -56,10 +56,10 @@ def test_batches_are_their_pictures_and_channels_theirs(name):
     method, seen = METHODS[name]
     assert (method(seen)[:1] == method(seen[:1])).all()
     assert method(seen[:0]).shape == (0, 64, 64, 3)
-    grey = method(seen[..., :1])
-    assert grey.shape == (2, 64, 64, 1)
+    gray = method(seen[..., :1])
+    assert gray.shape == (2, 64, 64, 1)
     if name != "non_local_means":  # whose patches are compared in all channels at once
-        np.testing.assert_allclose(grey, method(seen)[..., :1], atol=1e-6)
+        np.testing.assert_allclose(gray, method(seen)[..., :1], atol=1e-6)
 
 
 @every_method

@@ -19,8 +19,10 @@ from gekeras.models.began import BEGANDiscriminator, BEGANGenerator, scales
 from gekeras.models.precision import building_in
 from gekeras.networks import presets
 from gekeras.operators import make_task
-from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, export, gan, generators
+from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, export, gan, sources
+from gekeras.training.latents import draw
 from gekeras.training.progress import Progress
+from gekeras.training.run import Limits
 
 pytestmark = pytest.mark.slow  # what they share is trained and exported for a minute
 
@@ -37,6 +39,7 @@ OPTIONS = BEGANOptions(
     seed=6,
 )
 K, RATE, DECAY = 0.3, 0.001, 0.75
+QUIET = Limits(quiet=True)
 
 
 def latents(rng, count=3, size=8):
@@ -51,8 +54,8 @@ def values_of(network):
     return [w.numpy() for w in network.trainable_variables]
 
 
-def train(options, pictures, folder, **extra):
-    return began.train(options, data.entries(pictures), folder, memory=True, quiet=True, **extra)
+def train(options, pictures, folder, limits=QUIET):
+    return began.train(options, data.entries(pictures), folder, memory=True, limits=limits)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +71,9 @@ def autoencoder_run(tmp_path_factory, pictures, run):
     """Run folder of an autoencoder for superres, made on the BEGAN's pictures."""
     folder = tmp_path_factory.mktemp("began") / "superres"
     items = data.entries(pictures)
-    sources = [data.Source(part, SIDE, memory=True) for part in (items[:-4], items[-4:])]
-    network, latent, *_ = generators.of_run(run)
-    autoencoder.train(AUTOENCODER, make_task("superres"), *sources, network, 8, folder, latent=latent, quiet=True)
+    parts = [data.Source(part, SIDE, memory=True) for part in (items[:-4], items[-4:])]
+    network, latent, *_ = sources.trained_generator(run)
+    autoencoder.train(AUTOENCODER, make_task("superres"), *parts, network, 8, folder, latent=latent, limits=QUIET)
     return folder
 
 
@@ -239,12 +242,12 @@ def test_the_original_s_learning_rate(step, rate):
 
 
 def test_latents_are_even_draws_from_the_cube():
-    z = began.latents((5000, 4), (1, 2)).numpy()
+    z = draw((5000, 4), (1, 2), began.LATENT).numpy()
     assert np.abs(z).max() <= 1 and np.abs(z).max() > 0.99
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(z.var(axis=0), 1 / 3, atol=0.02)
-    np.testing.assert_array_equal(z, began.latents((5000, 4), (1, 2)))
-    assert (z != began.latents((5000, 4), (1, 3)).numpy()).all(axis=1).mean() > 0.99
+    np.testing.assert_array_equal(z, draw((5000, 4), (1, 2), "uniform"))
+    assert (z != draw((5000, 4), (1, 3), "uniform").numpy()).all(axis=1).mean() > 0.99
 
 
 # -------------------------------------------------------------------------------------------------------- a step
@@ -363,7 +366,7 @@ def test_what_a_run_leaves(run):
     assert nets.generator_optimizer.learning_rate.numpy() == np.float32(OPTIONS.learning_rate)  # each step sets its own
     sheet = images.read(run / "samples-000000048.png")
     assert sheet.shape == (6 * SIDE + 5 * 2, 8 * SIDE + 7 * 2, 3)  # 48 samples, eight a row
-    first = np.clip(nets.average(began.latents((48, 8), (OPTIONS.seed, 7)))[0], -1, 1)
+    first = np.clip(nets.average(draw((48, 8), (OPTIONS.seed, 7), "uniform"))[0], -1, 1)
     np.testing.assert_allclose(sheet[:SIDE, :SIDE], first, atol=1.01 / 127.5)
 
 
@@ -376,10 +379,10 @@ def test_a_finished_run_is_left_as_it_is(run, pictures):
 def test_a_collapse_is_noticed_once_samples_should_differ(tmp_path, monkeypatch, pictures):
     """Early samples are all alike; later two sheets in a row of that kind end the run."""
     monkeypatch.setattr(divergence, "diversity", lambda samples, real: 0.001)
-    train(OPTIONS, pictures, tmp_path / "early", save_every=1e-9)
+    train(OPTIONS, pictures, tmp_path / "early", Limits(quiet=True, save_every=1e-9))
     monkeypatch.setattr(began, "SETTLED", 16)
     with pytest.raises(divergence.Diverged, match="collapsed: after 24 images"):
-        train(OPTIONS, pictures, tmp_path / "late", save_every=1e-9)
+        train(OPTIONS, pictures, tmp_path / "late", Limits(quiet=True, save_every=1e-9))
 
 
 @pytest.mark.slow
@@ -411,10 +414,10 @@ def test_runs_that_are_refused(tmp_path, pictures, run, gan_run, autoencoder_run
     with pytest.raises(ValueError, match="is not the run of a GAN"):
         aegan.read_gan(run)
     with pytest.raises(ValueError, match="is not the run of a GAN"):
-        gan.train(GAN, data.entries(pictures), run, memory=True, quiet=True)
+        gan.train(GAN, data.entries(pictures), run, memory=True, limits=QUIET)
     with pytest.raises(ValueError, match="is not the run of a GAN or of a BEGAN"):
-        generators.of_run(autoencoder_run)
-    for read in (began.networks_of, generators.of_run):
+        sources.trained_generator(autoencoder_run)
+    for read in (began.networks_of, sources.trained_generator):
         with pytest.raises(ValueError, match="no checkpoint in"):
             read(tmp_path)
 
@@ -426,7 +429,7 @@ def test_runs_that_are_refused(tmp_path, pictures, run, gan_run, autoencoder_run
         ({"resolution": 4}, "resolution must be a power of two from 8 to 1024; received 4"),
         ({"learning_rate": 1e-5}, "final_learning_rate must be above 0 and at most learning_rate"),
         ({"final_learning_rate": 0.0}, "final_learning_rate must be above 0"),
-        ({"halve_every": 0}, "halve_every must be 1 image or more; received 0"),
+        ({"halve_every": 0}, "halve_every must be 1 or more; received 0"),
         ({"gamma": 1.5}, "gamma must be from 0 to 1; received 1.5"),
         ({"lambda_k": -0.1}, "lambda_k must be 0 or more; received -0.1"),
         ({"average_decay": 1.0}, "average_decay must be from 0 to below 1; received 1.0"),
@@ -452,19 +455,19 @@ def test_the_pool_of_an_autoencoder_follows_the_latent():
     def picture(z):
         return tf.reshape(z / 4, (-1, 2, 2, 1))
 
-    for latent, draw in (("uniform", began.latents), ("normal", tf.random.stateless_normal)):
+    for latent in ("uniform", "normal"):
         pool = autoencoder.make_pool(picture, 4, 6, seed=3, chunk=4, latent=latent)
-        drawn = np.concatenate([draw((4, 4), seed=(3, 0)), draw((2, 4), seed=(3, 4))])
+        drawn = np.concatenate([draw((4, 4), (3, 0), latent), draw((2, 4), (3, 4), latent)])
         np.testing.assert_array_equal(pool, images.to_uint8(picture(drawn).numpy()))
 
 
 def test_the_generator_of_a_run_knows_its_latent(rng, run, gan_run):
-    trained = generators.of_run(run)
+    trained = sources.trained_generator(run)
     assert trained.latent == "uniform" and trained.record["images"] == 48
     assert isinstance(trained.generator, BEGANGenerator) and trained.generator.config == SHAPE
     z = latents(rng)
     np.testing.assert_array_equal(trained.generator(z), trained.networks.average(z))
-    assert generators.of_run(gan_run).latent == "normal"
+    assert sources.trained_generator(gan_run).latent == "normal"
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -371,14 +371,14 @@ def test_animate(succeed, tmp_path, arguments, size):
 
 
 def test_a_consistent_picture_reduces_to_the_input(succeed, tmp_path):
-    grey = np.random.default_rng(0).integers(112, 144, (4, 4, 3), dtype=np.uint8)  # far from the ends, where pixels are cut
-    Image.fromarray(grey).save(tmp_path / "grey.png")
+    gray = np.random.default_rng(0).integers(112, 144, (4, 4, 3), dtype=np.uint8)  # far from the ends, where pixels are cut
+    Image.fromarray(gray).save(tmp_path / "gray.png")
     errors = {}
     for choice in ("--consistent", "--no-consistent"):
-        succeed(*solve(tmp_path / "grey.png", choice, "-o", tmp_path / "result.png"))
+        succeed(*solve(tmp_path / "gray.png", choice, "-o", tmp_path / "result.png"))
         assert record_of(tmp_path / "result.png")["options"]["consistent"] == (choice == "--consistent")
         reduced = images.box_reduce(images.read(tmp_path / "result.png"), 4)
-        errors[choice] = np.abs(reduced - images.from_uint8(grey)).max()
+        errors[choice] = np.abs(reduced - images.from_uint8(gray)).max()
     assert errors["--consistent"] <= 1.01 / 255 < 10 / 255 < errors["--no-consistent"]
 
 
@@ -745,7 +745,7 @@ def test_bad_pictures(refuse, tmp_path, small, name):
         (["--prior", "l1"], "'l1' is not one of"),
         (["--seed", "-1"], "-1 is not in the range"),
         (["--fidelity", "slow"], "'slow' is not one of"),
-        (["--colour"], "No such option"),
+        (["--color"], "No such option"),
     ],
 )
 def test_bad_options(refuse, small, arguments, says):

@@ -5,7 +5,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from gekeras import config
 from gekeras.cli import cli
 from gekeras.config import GANOptions, Stage
 from gekeras.training import gan
@@ -21,7 +20,7 @@ def trained(monkeypatch):
 
     def train(options, items, folder, **keywords):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "arguments.json").write_text(json.dumps(config.ARGUMENTS.get()))
+        (folder / "arguments.json").write_text(json.dumps(keywords["limits"].arguments))
         calls.append((options, len(items), folder, keywords))
         return 0
 
@@ -108,8 +107,9 @@ def test_a_run_goes_on_by_its_name(tmp_path, pictures, trained, monkeypatch):
     options = [call[0] for call in trained]
     assert options[1] == options[0] and options[2].seed == 7 and options[3] == options[2]
     assert [call[1] for call in trained] == [24] * 4
-    assert [call[3]["quiet"] for call in trained] == [True, False, False, False]  # not a matter of the run
-    assert [call[3]["minutes"] for call in trained] == [0, 0, 3, 3]
+    limits = [call[3]["limits"] for call in trained]
+    assert [one.quiet for one in limits] == [True, False, False, False]  # not a matter of the run
+    assert [one.minutes for one in limits] == [0, 0, 3, 3]
 
 
 def test_resume_needs_a_run_that_was_started(tmp_path, trained):

@@ -51,14 +51,14 @@ def targets():
 @pytest.mark.parametrize("kind", ["code", "masked"])
 def test_a_picture_is_the_same_compacted_or_not_or_alone(monkeypatch, optimizer, kind):
     solver, target = Solver(curved_generator, encoder, optimizer=optimizer), targets()[kind]
-    how = {
+    settings = {
         "optimizer": optimizer,
         "pixel_weight": 1.0 if kind == "masked" else 0.0,
         "weight": 0.01,
     }  # an f that ends above 0
-    compacted = solve(solver, target, **how)
+    compacted = solve(solver, target, **settings)
     assert len(set(compacted.steps)) > 2  # they leave at different times
-    alone = [solve(solver, Target(*(p if p is None else p[i : i + 1] for p in target)), **how) for i in range(COUNT)]
+    alone = [solve(solver, Target(*(p if p is None else p[i : i + 1] for p in target)), **settings) for i in range(COUNT)]
     for i, one in enumerate(alone):
         assert one.steps[0] == compacted.steps[i]
         np.testing.assert_allclose(one.latent[0], compacted.latent[i], atol=ROUNDING[optimizer])
@@ -68,16 +68,16 @@ def test_a_picture_is_the_same_compacted_or_not_or_alone(monkeypatch, optimizer,
         np.testing.assert_allclose(losses[: len(one.history)], one.history[:, 0], rtol=1e-2, atol=1e-4)
     np.testing.assert_array_equal(compacted.loss, compacted.history.min(axis=0))
     never_leave(monkeypatch)
-    assert_same(compacted, solve(solver, target, **how), optimizer)
+    assert_same(compacted, solve(solver, target, **settings), optimizer)
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 7])
 def test_callbacks_hear_of_all_pictures(chunk):
-    solver, told = Solver(curved_generator, encoder), []
+    solver, calls = Solver(curved_generator, encoder), []
     target = Target(easy_and_hard())
-    solution = solve(solver, target, lambda *news: told.append(news), chunk)
-    assert len(told) >= 2 and told[0][0] == 0
-    for step, loss, latent in told[1:]:
+    solution = solve(solver, target, lambda *news: calls.append(news), chunk)
+    assert len(calls) >= 2 and calls[0][0] == 0
+    for step, loss, latent in calls[1:]:
         assert loss.shape == (COUNT,) and latent.shape == (COUNT, LATENT)
         np.testing.assert_array_equal(loss, solution.history[:step].min(axis=0))
         again = np.square(encoder(curved_generator(tf.constant(latent))) - target.code).sum(axis=1)
@@ -114,6 +114,14 @@ def test_the_generator_sees_fewer_and_fewer_pictures(monkeypatch):
     assert sum(all_stay) == COUNT * len(all_stay) > sum(loop)
 
 
+@pytest.mark.parametrize("patience", [1, 2, 5])
+def test_pictures_leave_right_after_it_is_found_out(patience):
+    """Which is at every multiple of `patience` but 0: from any step to right behind the next one."""
+    for step in range(13):
+        borders = [k for k in range(step + 1, 40) if k > 1 and (k - 1) % patience == 0]
+        assert step + compaction._until_found_out(step, patience) == borders[0]
+
+
 def test_shrinking_compiles_nothing():
     solver = Solver(curved_generator, encoder)
     for code in (easy_and_hard(), codes(7), easy_and_hard()[:5]):
@@ -141,11 +149,11 @@ def test_a_network_that_wants_to_know_the_number_of_pictures_keeps_them_all():
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_gathering_takes_the_rows_of_every_field(optimizer):
     solver = Solver(curved_generator, encoder, optimizer=optimizer)
-    state = solver._initial(tf.random.stateless_normal((5, LATENT), (0, 0)))
+    state = solver.descent.begin(tf.random.stateless_normal((5, LATENT), (0, 0)))
     if optimizer == "lbfgs":
         pairs = tf.random.stateless_normal((MEMORY, 5, LATENT), (0, 1))
         state = state._replace(optimizer=state.optimizer._replace(moves=pairs))
     rows = np.array([0, 3])
-    for field, found in zip(tf.nest.flatten(state), tf.nest.flatten(compaction.gather(state, rows))):
+    for field, gathered in zip(tf.nest.flatten(state), tf.nest.flatten(compaction.gather(state, rows))):
         where = {0: lambda x: x, 1: lambda x: x[rows], 2: lambda x: x[rows], 3: lambda x: x[:, rows]}[field.shape.rank]
-        np.testing.assert_array_equal(found, where(field.numpy()) if field.shape.rank else field)
+        np.testing.assert_array_equal(gathered, where(field.numpy()) if field.shape.rank else field)

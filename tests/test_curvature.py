@@ -20,7 +20,7 @@ def solve(solver, target, **changes):
 
 
 def metric(solver, target, **changes):
-    return solver.metric.of(target, LATENT, dataclasses.replace(OPTIONS, **changes))
+    return solver.metric.matrix(target, LATENT, dataclasses.replace(OPTIONS, **changes))
 
 
 def draw(count, latent="normal"):
@@ -30,9 +30,9 @@ def draw(count, latent="normal"):
 def test_a_linear_map_has_the_same_curvature_everywhere():
     """r = (z A, 2 z B): H = A A^T + 4 B B^T."""
     other = np.random.default_rng(3).normal(size=(LATENT, 3)).astype(np.float32)
-    found = curvature.average(lambda z: [tf.matmul(z, MIX), 2 * tf.matmul(z, other)], draw(20_000), seed=1, chunk=5000)
+    average = curvature.average(lambda z: [tf.matmul(z, MIX), 2 * tf.matmul(z, other)], draw(20_000), seed=1, at_once=5000)
     wanted = MIX @ MIX.T + 4 * other @ other.T
-    np.testing.assert_allclose(found, wanted, atol=0.05 * np.abs(wanted).max())
+    np.testing.assert_allclose(average, wanted, atol=0.05 * np.abs(wanted).max())
 
 
 def test_a_curved_map_has_the_mean_of_its_curvatures():
@@ -46,11 +46,11 @@ def test_a_curved_map_has_the_mean_of_its_curvatures():
     np.testing.assert_allclose(np.mean(again, axis=0), wanted, atol=0.05 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 20])
-def test_groups_change_nothing(chunk):
+@pytest.mark.parametrize("at_once", [1, 7, 20])
+def test_groups_change_nothing(at_once):
     """The memory decides how many are drawn at once."""
     parts = lambda z: [encoder(curved_generator(z)), curved_generator(z)]  # noqa: E731
-    one, other = (curvature.average(parts, draw(20), chunk=k) for k in (chunk, 64))
+    one, other = (curvature.average(parts, draw(20), at_once=k) for k in (at_once, 64))
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
@@ -63,10 +63,10 @@ def test_what_depends_on_nothing_has_the_identity():
 def test_the_inverse():
     h = MIX @ MIX.T
     mean = np.trace(h) / LATENT
-    found = curvature.inverse(h, floor=0.25)
-    np.testing.assert_allclose(found @ (h / mean + 0.25 * np.eye(LATENT)), np.eye(LATENT), atol=1e-4)
-    np.testing.assert_array_equal(found, found.T)
-    assert np.linalg.eigvalsh(found).min() > 0 and found.dtype == np.float32
+    inverse = curvature.inverse(h, floor=0.25)
+    np.testing.assert_allclose(inverse @ (h / mean + 0.25 * np.eye(LATENT)), np.eye(LATENT), atol=1e-4)
+    np.testing.assert_array_equal(inverse, inverse.T)
+    assert np.linalg.eigvalsh(inverse).min() > 0 and inverse.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_the_metric_is_of_the_objective(code, pixel, decoded):
     solver = Solver(linear_generator, lambda x: tf.matmul(flat(x), MAP), optimizer="lbfgs")
     target = Target(tf.zeros((1, 5)), tf.zeros((1, 4, 4, 1)), None, tf.zeros((1, 4, 4, 1)))
     weights = dict(code_weight=code, pixel_weight=pixel, decoder_weight=decoded)
-    found = metric(solver, target, probes=30_000, **weights)
+    matrix = metric(solver, target, probes=30_000, **weights)
     through = MIX @ MAP
     h = code * through @ through.T + (pixel + decoded) * MIX @ MIX.T
     wanted = curvature.inverse(h)
-    np.testing.assert_allclose(found, wanted, atol=0.05 * np.abs(wanted).max())
+    np.testing.assert_allclose(matrix, wanted, atol=0.05 * np.abs(wanted).max())
 
 
 def test_a_term_without_a_side_has_no_curvature():
@@ -108,7 +108,7 @@ def test_a_picture_in_a_batch_is_solved_as_alone():
     solver = Solver(curved_generator, encoder, optimizer="lbfgs")
     together = solve(solver, target, pixel_weight=0.5, starts=8)
     for i in range(4):
-        alone = solve(Solver(curved_generator, encoder, optimizer="lbfgs"), target.of([i]), pixel_weight=0.5, starts=8)
+        alone = solve(Solver(curved_generator, encoder, optimizer="lbfgs"), target.take([i]), pixel_weight=0.5, starts=8)
         np.testing.assert_allclose(alone.latent[0], together.latent[i], atol=2e-3)
 
 
@@ -131,11 +131,11 @@ def test_it_is_drawn_once_and_compiles_nothing_anew():
 
 
 def test_solvers_of_one_model_draw_it_once(monkeypatch):
-    """With another prior, and for the last quarter of a solve in half precision."""
+    """With another prior and another ramp."""
     drawn, average = [], curvature.average
     monkeypatch.setattr(curvature, "average", lambda *rest: drawn.append(1) or average(*rest))
     model = GenerativeEncoder(curved_generator, encoder, LATENT)
-    for changes in ({}, {"prior": "sphere"}, {"precision": "bfloat16"}):
+    for changes in ({}, {"prior": "sphere"}, {"ramp": "cosine"}):
         model.solve(truths(1), dataclasses.replace(OPTIONS, steps=80, **changes))
     assert len(drawn) == 1
     model.solve(truths(1), dataclasses.replace(OPTIONS, steps=80, code_weight=2.0))
@@ -168,10 +168,10 @@ def test_it_is_drawn_from_the_generators_distribution(latent, variance):
     """r = z^2 / 2: H has E[z^2] on its diagonal, and so many times the part of a latent that is drawn elsewhere."""
     square = lambda z: tf.reshape(tf.square(z) / 2 * [1.0, 1, 1, 2, 2, 2], (-1, 1, 1, LATENT))  # noqa: E731
     solver = Solver(square, lambda x: tf.reshape(x, (-1, LATENT)), optimizer="lbfgs", latent=latent)
-    found = metric(solver, Target(tf.zeros((1, LATENT))), probes=20_000)
+    matrix = metric(solver, Target(tf.zeros((1, LATENT))), probes=20_000)
     wanted = curvature.inverse(np.diag([variance] * 3 + [4 * variance] * 3))
-    np.testing.assert_allclose(found, wanted, atol=0.08 * np.abs(wanted).max())
-    diagonal = curvature.average(solver.metric.residuals(1.0, 0.0, 0.0), draw(20_000, latent), chunk=5000)
+    np.testing.assert_allclose(matrix, wanted, atol=0.08 * np.abs(wanted).max())
+    diagonal = curvature.average(solver.metric.residuals(1.0, 0.0, 0.0), draw(20_000, latent), at_once=5000)
     np.testing.assert_allclose(np.diag(diagonal), [variance] * 3 + [4 * variance] * 3, rtol=0.1)
 
 

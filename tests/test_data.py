@@ -71,11 +71,11 @@ def test_load_is_the_center_square_reduced(mixed):
         assert np.abs(picture - expected).max() <= 1  # rounded once here, and after the reduction there
 
 
-def test_grey(mixed):
+def test_gray(mixed):
     entry = data.entries(mixed)[0]
-    grey = data.load(entry, 16, channels=1)
-    assert grey.shape == (16, 16, 1)
-    np.testing.assert_array_equal(grey[..., 0], Image.open(entry.path).convert("L"))
+    gray = data.load(entry, 16, channels=1)
+    assert gray.shape == (16, 16, 1)
+    np.testing.assert_array_equal(gray[..., 0], Image.open(entry.path).convert("L"))
 
 
 def test_every_epoch_is_a_permutation():

@@ -18,7 +18,7 @@ from conftest import AUTOENCODER, GAN
 from gekeras import data
 from gekeras.operators import make_task
 from gekeras.training import autoencoder, checkpoints, distribute, gan
-from gekeras.training.run import Run
+from gekeras.training.run import Limits, Run
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
 KINDS = ("wgan-gp", "nonsaturating", "autoencoder")
@@ -256,10 +256,10 @@ def test_replicas_share_every_row_once_and_own_what_they_share(monkeypatch, work
 # ------------------------------------------------------------------------------------------ what workers agree on
 
 
-def chief_and_other(folder, votes, **options):
+def chief_and_other(folder, votes):
     """A chief and another worker in one process; `votes` is what the other one adds to the next questions."""
     agree = lambda value: int(value) + (votes.pop(0) if votes else 0)  # noqa: E731
-    return Run(folder, "{}", 10, quiet=True, role=distribute.Role(0, 2, agree), **options)
+    return Run(folder, "{}", 10, limits=Limits(quiet=True), role=distribute.Role(0, 2, agree))
 
 
 def test_a_run_stops_when_any_worker_has_to(tmp_path):
@@ -283,7 +283,7 @@ def test_workers_that_read_different_checkpoints_are_refused(tmp_path):
 def test_only_the_chief_writes(tmp_path):
     written = []
     role = distribute.Role(1, 2, int)
-    with Run(tmp_path, "{}", 10, quiet=True, save_every=0, role=role) as run:
+    with Run(tmp_path, "{}", 10, limits=Limits(quiet=True, save_every=0), role=role) as run:
         run.say("nothing")
         assert not run.save_due()  # the chief decides
         assert run.save(lambda: written.append(1), 3)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from gekeras import GenerativeEncoder, images, metrics
 from gekeras.config import SolveOptions
 from gekeras.data import Source
-from gekeras.evaluation import baselines, evaluate
+from gekeras.evaluation import baselines, scoring
 from gekeras.evaluation.methods import groups
 from gekeras.generative_encoder import consistent
 from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
@@ -46,7 +46,7 @@ def source():
 
 
 def run(model, source, path, **extra):
-    return evaluate.evaluate(model, source, OPTIONS, path, **{"batch_size": 2, **extra})
+    return scoring.score(model, source, OPTIONS, path, **{"batch_size": 2, **extra})
 
 
 def model_of(task, **parameters):
@@ -201,13 +201,13 @@ def test_baselines_are_not_what_the_options_add_to_ge(model):
 
 def test_measurements_are_what_a_file_holds():
     y = RNG.uniform(-1.2, 1.2, (2, 4, 4, 3)).astype(np.float32)
-    rounded = evaluate.as_file(y)
+    rounded = scoring.as_file(y)
     levels = (rounded + 1) * 127.5
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
     np.testing.assert_allclose(rounded, np.clip(y, -1, 1), atol=0.5001 / 127.5)
-    np.testing.assert_array_equal(evaluate.as_file(rounded), rounded)
+    np.testing.assert_array_equal(scoring.as_file(rounded), rounded)
     numbers = y.reshape(2, -1)
-    assert evaluate.as_file(numbers) is numbers
+    assert scoring.as_file(numbers) is numbers
 
 
 @pytest.mark.parametrize("task", ["superres", "inpaint", "denoise"])
@@ -218,7 +218,7 @@ def test_every_picture_is_scored_with_every_method(source, tmp_path, task):
     assert len(rows) == 5 * len(names) and {row["image"] for row in rows} == {"0", "1", "2", "3", "4"}
     truth = images.from_uint8(PHOTOS)
     y, known = model.task.sample(tf.constant(truth), tf.constant([OPTIONS.seed, 0]))
-    y = evaluate.as_file(y.numpy())
+    y = scoring.as_file(y.numpy())
     if known is not None:
         known = known.numpy()
         y = y * known  # what is missing stays 0, which no file of 8 bits holds
@@ -240,7 +240,7 @@ class Stopped(Exception):
 def counting(monkeypatch, stop_at=None):
     """Count the pictures that each group of methods restores; raise at the so-manieth call of any."""
     pictures, calls = {}, [0]
-    real = evaluate.groups
+    real = scoring.groups
 
     def counted_groups(*args):
         def wrap(names, group):
@@ -255,7 +255,7 @@ def counting(monkeypatch, stop_at=None):
 
         return {names: wrap(names, group) for names, group in real(*args).items()}
 
-    monkeypatch.setattr(evaluate, "groups", counted_groups)
+    monkeypatch.setattr(scoring, "groups", counted_groups)
     return pictures
 
 
@@ -308,7 +308,7 @@ def test_another_evaluation_is_not_mixed_in(model, source, tmp_path):
     run(model, source, path, names=("bicubic",))
     before = path.read_text()
     with pytest.raises(ValueError, match=r"a\.jsonl holds an evaluation with other options"):
-        evaluate.evaluate(model, source, SolveOptions(steps=4, seed=1), path)
+        scoring.score(model, source, SolveOptions(steps=4, seed=1), path)
     for other in (model_of("reconstruct"), model_of("superres", factor=2), model_of("superres", kernel="bicubic")):
         with pytest.raises(ValueError, match="other options"):
             run(other, source, path)
@@ -370,8 +370,8 @@ def test_the_batch_does_not_change_a_score(model, source, tmp_path):
 @pytest.mark.parametrize("task", ["inpaint", "denoise"])
 def test_the_parts_do_not_change_a_score_and_are_bounded_by_the_memory(source, tmp_path, monkeypatch, task):
     """Noise and masks are drawn as before, for the whole batch; what is restored together is smaller."""
-    seen, in_parts, found = [], evaluate._in_parts, {}
-    monkeypatch.setattr(evaluate, "_in_parts", lambda *args: seen.append(args[-1]) or in_parts(*args))
+    seen, in_parts, found = [], scoring._in_parts, {}
+    monkeypatch.setattr(scoring, "_in_parts", lambda *args: seen.append(args[-1]) or in_parts(*args))
     for free in (1, 10**12):
         monkeypatch.setattr(memory, "available", lambda free=free: free)
         path = tmp_path / f"{free}.jsonl"
@@ -389,7 +389,7 @@ ROWS = [
 
 
 def test_summary_by_hand():
-    ge, baseline = evaluate.summary(ROWS)
+    ge, baseline = scoring.summary(ROWS)
     assert ge == pytest.approx(
         {"method": "GE", "n": 2, "mse": 0.2, "mse_std": 0.1, "psnr": 12, "psnr_std": 2, "ssim": 0.6, "ssim_std": 0.1}
     )
@@ -397,14 +397,14 @@ def test_summary_by_hand():
 
 
 def test_tables():
-    table = evaluate.summary(ROWS)
-    assert evaluate.to_markdown(table).splitlines() == [
+    table = scoring.summary(ROWS)
+    assert scoring.to_markdown(table).splitlines() == [
         "| method | N | MSE | PSNR (dB) | SSIM |",
         "|---|---|---|---|---|",
         "| GE | 2 | 0.2000 ± 0.1000 | 12.00 ± 2.00 | 0.600 ± 0.100 |",
         "| input | 1 | 0.2000 ± 0.0000 | 1.00 ± 0.00 | 0.250 ± 0.000 |",
     ]
-    header, first, second = evaluate.to_csv(table).splitlines()
+    header, first, second = scoring.to_csv(table).splitlines()
     assert header == "method,n,mse,mse_std,psnr,psnr_std,ssim,ssim_std"
     assert [float(value) for value in first.split(",")[1:]] == pytest.approx([2, 0.2, 0.1, 12, 2, 0.6, 0.1])
     assert second.startswith("input,1,0.2,")

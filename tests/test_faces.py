@@ -49,8 +49,8 @@ def test_a_face_is_found_at_any_size_of_the_photograph(astronaut, face, side):
 
 
 def test_grey_mirrored_and_already_cropped(astronaut, face):
-    grey = astronaut @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    np.testing.assert_allclose(faces.find(grey), [face], atol=1)
+    gray = astronaut @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    np.testing.assert_allclose(faces.find(gray), [face], atol=1)
     (mirrored,) = faces.find(astronaut[:, ::-1])
     np.testing.assert_allclose(mirrored, (face.top, 512 - face.left - face.side, face.side), atol=1)
     (whole,) = faces.find(faces.crop(astronaut, face, 128))

@@ -93,11 +93,11 @@ def test_jpeg_is_close(tmp_path, suffix):
 
 def test_channels_follow_the_file_or_the_caller(tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "rgb.png")
-    Image.fromarray(photo[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(photo[..., 0]).save(tmp_path / "gray.png")
     assert images.read(tmp_path / "rgb.png").shape == (12, 9, 3)
-    assert images.read(tmp_path / "grey.png").shape == (12, 9, 1)
-    grey, repeated = images.read(tmp_path / "grey.png", 1), images.read(tmp_path / "grey.png", 3)
-    assert (repeated == grey).all() and repeated.shape == (12, 9, 3)
+    assert images.read(tmp_path / "gray.png").shape == (12, 9, 1)
+    gray, repeated = images.read(tmp_path / "gray.png", 1), images.read(tmp_path / "gray.png", 3)
+    assert (repeated == gray).all() and repeated.shape == (12, 9, 3)
     luma = photo @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(levels(images.read(tmp_path / "rgb.png", 1))[..., 0], luma, atol=1e-3)
     with pytest.raises(ValueError, match="channels must be 1, 3 or None"):
@@ -379,7 +379,7 @@ def test_resize_keeps_constants_and_ramps_and_does_not_alias():
     centers = -0.9 + step * ((np.arange(24) + 0.5) * 64 / 24 - 0.5)
     np.testing.assert_allclose(images.resize(ramp, 24)[2:-2, 5, 0], centers[2:-2], atol=1e-3)
     board = (np.indices((60, 60)).sum(0) % 2 * 2 - 1)[..., None].astype(np.float32)
-    assert np.abs(images.resize(board, 22)).max() < 0.1  # one pixel checks are grey from afar
+    assert np.abs(images.resize(board, 22)).max() < 0.1  # one pixel checks are gray from afar
     assert np.abs(images.resize(board, 90)).max() <= 1  # the cubic overshoots
     with pytest.raises(ValueError, match="side"):
         images.resize(board, 0)

@@ -565,7 +565,7 @@ def test_the_zoo_s_last_activation(path, rng, loss, tanh):
     assert_draws(imported, np.tanh(expected) if tanh else expected, z)
 
 
-def test_the_zoo_without_the_equalised_learning_rate(path, rng):
+def test_the_zoo_without_the_equalized_learning_rate(path, rng):
     state, z = zoo_state(rng, (4, 4)), latents(rng)
     imported = importing.read(save(path, zoo_checkpoint(state, equalizedlR=False)))
     assert_draws(imported, zoo_image(state, z, equalized=False), z)
@@ -915,12 +915,3 @@ def test_encoders_for_an_imported_generator(run, checkpoint, pictures, tmp_path)
     result = run("solve", "--task", "superres", picture, "--models", preset.parent, "--preset", "mine", *quick)
     assert result.exit_code == 0, result.stderr
     assert presets.load(str(preset)).resolution == SIDE
-
-
-def test_the_generator_of_a_run_and_of_a_preset(rng, gan_run, tiny):
-    from gekeras.cli.train import _generator_of
-
-    (live, shape), (saved, same) = _generator_of(gan_run), _generator_of(tiny.folder)
-    assert {name: shape[name] for name in same} == same == dict(resolution=SIDE, channels=3, latent_size=16, latent="normal")
-    z = latents(rng, 16)
-    np.testing.assert_allclose(saved(z), live(z), atol=1e-5)

@@ -71,10 +71,10 @@ def test_the_two_loops_are_the_product_of_the_updates():
         left = np.eye(D) - np.outer(s, y) / (s @ y)
         expected = left @ expected @ left.T + np.outer(s, s) / (s @ y)
     vector = RNG.normal(size=(1, D)).astype(np.float32)
-    found = _inverse_hessian_times(
+    product = _inverse_hessian_times(
         tf.constant(vector), tf.constant(moves), tf.constant(changes), tf.constant([0.7]), tf.constant(metric, tf.float32)
     )
-    np.testing.assert_allclose(found, vector @ expected, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(product, vector @ expected, rtol=2e-3, atol=2e-3)
 
 
 def test_each_problem_is_solved_as_if_alone():

@@ -7,7 +7,7 @@ from conftest import SIDE
 
 from gekeras import GenerativeEncoder, SolveOptions
 from gekeras.restore import memory
-from gekeras.solve import Target, starts
+from gekeras.solve import Target
 
 KB = 4 * 256  # bytes of a picture's vector of 256 numbers
 VECTORS = tf.TensorSpec([None, 256])
@@ -47,9 +47,9 @@ def test_a_gradient_holds_what_it_will_read():
 
 def test_variables_are_nobody_s_and_what_is_made_of_them_is_everybody_s():
     weights = tf.Variable(tf.ones([256, 256]))
-    found = need(lambda x: tf.matmul(x, weights * 2.0))
-    assert found.picture == 2 * KB
-    assert 256 * KB <= found.fixed <= 2 * 256 * KB + 1000  # the variable as it is read, and twice it
+    needed = need(lambda x: tf.matmul(x, weights * 2.0))
+    assert needed.picture == 2 * KB
+    assert 256 * KB <= needed.fixed <= 2 * 256 * KB + 1000  # the variable as it is read, and twice it
 
 
 def test_functions_loops_and_branches_are_walked():
@@ -73,7 +73,7 @@ def test_what_is_not_used_is_not_counted():
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_solve_s_need_is_that_of_its_compiled_loop(optimizer):
     """From a shallow to a deep generator it grows, and the loop that was read is the one that solves."""
-    found = []
+    sizes = []
     for depth in (2, 12):
 
         def generator(latent, depth=depth):
@@ -84,11 +84,11 @@ def test_a_solve_s_need_is_that_of_its_compiled_loop(optimizer):
 
         model = GenerativeEncoder(generator, lambda x: x[:, :, 0, 0], 4)
         options, target = SolveOptions(steps=2, optimizer=optimizer), Target(np.zeros((3, SIDE), np.float32))
-        found.append(memory.for_solve(model, options, target).need.picture)
+        sizes.append(memory.for_solve(model, options, target).need.picture)
         solver = model.solver(options)
         solver.solve(target, 4, options)
         assert solver.advance.experimental_get_tracing_count() == 1
-    assert found[1] - found[0] == 10 * KB
+    assert sizes[1] - sizes[0] == 10 * KB
 
 
 def test_a_preset_s_functions_are_walked(tiny):
@@ -131,9 +131,8 @@ def test_the_rule_is_monotone_and_bounded(monkeypatch):
 def test_a_number_that_is_asked_for_is_taken(tiny):
     model = GenerativeEncoder.from_preset(tiny, "reconstruct")
     target = Target(np.zeros((1, tiny.info["code_size"]), np.float32))
-    for asked, screened in ((3, 3), (500, starts.CHUNK)):
+    for asked in (3, 500):
         assert memory.for_solve(model, model.options(), target, asked) == memory.Batch(asked)
-        assert model.solver(model.options()).screened == screened  # a screened start is bounded, too
 
 
 def test_what_is_free_is_told_or_guessed(monkeypatch, tmp_path):

@@ -16,9 +16,9 @@ def unit(x):
 
 
 def test_by_hand():
-    black, grey = np.full((4, 4, 1), -1.0), np.zeros((4, 4, 1))
-    assert metrics.mse(black, grey) == 1
-    assert metrics.psnr(black, grey) == pytest.approx(20 * np.log10(2))  # an error of 1/2 on [0, 1]
+    black, gray = np.full((4, 4, 1), -1.0), np.zeros((4, 4, 1))
+    assert metrics.mse(black, gray) == 1
+    assert metrics.psnr(black, gray) == pytest.approx(20 * np.log10(2))  # an error of 1/2 on [0, 1]
     assert metrics.psnr(black, -black) == 0
 
 

@@ -17,11 +17,13 @@ import pytest
 import tensorflow as tf
 from conftest import GAN
 
-from gekeras import config, data, images
+from gekeras import data, files, images
 from gekeras.config import Stage
 from gekeras.training import checkpoints, divergence, gan, schedule
 from gekeras.training.divergence import Diverged
-from gekeras.training.run import Interrupted, Run
+from gekeras.training.run import Interrupted, Limits, Run
+
+QUIET = Limits(quiet=True)
 
 # ------------------------------------------------------------------------------------- in a process of its own
 
@@ -71,6 +73,15 @@ def partial(folder):
     return [name for name in (os.listdir(folder) if folder.exists() else []) if name.endswith(".tmp")]
 
 
+def partial_checkpoint(folder):
+    """Whether one of the files that are not whole yet is a checkpoint: a zip archive, by its first bytes."""
+    for name in partial(folder):
+        with contextlib.suppress(FileNotFoundError):  # whole, and renamed, in the meantime
+            if (folder / name).read_bytes()[:2] == b"PK":
+                return True
+    return False
+
+
 def assert_equal(folder, other):
     """The newest checkpoints hold the same, bit by bit."""
     (arrays, record), (others, its_record) = (checkpoints.load_latest(f) for f in (folder, other))
@@ -104,11 +115,11 @@ def kill_until_done(begin, folder, rng, moments):
                 if moment == "any":
                     time.sleep(rng.uniform(0, 1))
                 else:
-                    wait_for(lambda: any("checkpoint" in name for name in partial(folder)), process)
+                    wait_for(lambda: partial_checkpoint(folder), process)
         finally:
             process.kill()
             process.wait()
-        torn += any("checkpoint" in name for name in partial(folder))
+        torn += partial_checkpoint(folder)
         assert all(checkpoints.load(path) for path in folder.glob("checkpoint-*.npz"))  # whole, every one
     ended(begin(), folder)
     return torn
@@ -211,11 +222,11 @@ def arrays_of(seen):
     return {"weights": np.full(2000, seen, np.float32)}
 
 
-def loop(folder, total=10, at=None, save_every=0.0, losses=lambda seen: {"d": 1.0}, **extra):
+def loop(folder, total=10, at=None, save_every=0.0, losses=lambda seen: {"d": 1.0}, quiet=True):
     """A run that counts to `total`, saves what it has counted, and calls `at(run, seen)` after each step."""
     found = checkpoints.load_latest(folder)
     seen = found[1]["images"] if found else 0
-    with Run(folder, "{}", total, quiet=extra.pop("quiet", True), save_every=save_every, **extra) as run:
+    with Run(folder, "{}", total, limits=Limits(save_every=save_every, quiet=quiet)) as run:
 
         def write():
             checkpoints.save_rotating(folder, seen, arrays_of(seen), {"images": seen})
@@ -377,7 +388,7 @@ def contents(folder):
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path):
     checkpoints.save_rotating(tmp_path, 3, arrays_of(3), {"images": 3})
-    with Run(tmp_path, '{"first": 1}', 10, quiet=True):
+    with Run(tmp_path, '{"first": 1}', 10, limits=QUIET):
         before = contents(tmp_path)
         with pytest.raises(ValueError, match=f"another process is training in {tmp_path}") as refused:
             loop(tmp_path)
@@ -387,10 +398,15 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path):
 
 
 def test_what_was_left_half_written_is_removed(tmp_path):
-    for name in (".checkpoint-000000008.npz.123.tmp", ".0123456789abcdef.tmp"):
-        (tmp_path / name).write_bytes(b"part")
-    loop(tmp_path)
-    assert not partial(tmp_path)
+    """By an older version, under its names, and by a process killed inside `files.replacing`, which is never left here."""
+    (tmp_path / ".checkpoint-000000008.npz.123.tmp").write_bytes(b"part")
+    with contextlib.ExitStack() as killed:
+        killed.enter_context(files.replacing(tmp_path / "checkpoint-000000008.npz")).write(b"part")
+        assert len(partial(tmp_path)) == 2
+        loop(tmp_path)
+        assert not partial(tmp_path)
+        killed.pop_all()
+    assert newest(tmp_path) == 10
 
 
 # ------------------------------------------------------------------------------------------------ what a run tells
@@ -442,7 +458,7 @@ def test_the_share_of_the_input(tmp_path, clock, capsys):
             yield None
 
     stream = slow()
-    with Run(tmp_path, "{}", 100, quiet=False) as run:
+    with Run(tmp_path, "{}", 100) as run:
         for seen in range(8, 41, 8):
             run.take(stream)
             clock.now += 1.0
@@ -457,20 +473,20 @@ def test_the_share_of_the_input(tmp_path, clock, capsys):
 def test_what_a_start_leaves(tmp_path):
     """One record a start; the options and the arguments of the newest."""
     for k in range(3):
-        token = config.ARGUMENTS.set({"seed": k, "pictures": ["photos"]})
-        try:
-            with Run(tmp_path / "run", json.dumps({"seed": k}), 10, quiet=True) as run:
-                run.say(f"start {k}")
-        finally:
-            config.ARGUMENTS.reset(token)
+        limits = Limits(quiet=True, arguments={"seed": k, "pictures": ["photos"]})
+        with Run(tmp_path / "run", json.dumps({"seed": k}), 10, limits=limits) as run:
+            run.say(f"start {k}")
     records = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert len(records) == 3
     for record in records:
         assert record["tensorflow"] == tf.__version__ and record["numpy"] == np.__version__ and record["replicas"] == 1
         assert record["command"].startswith("gekeras")
-    assert json.loads((tmp_path / "run" / "arguments.json").read_text()) == {"seed": 2, "pictures": ["photos"]}
+    arguments = (tmp_path / "run" / "arguments.json").read_bytes()
+    assert json.loads(arguments) == {"seed": 2, "pictures": ["photos"]}
     assert json.loads((tmp_path / "run" / "options.json").read_text()) == {"seed": 2}
     assert log_of(tmp_path / "run") == ["start 0", "start 1", "start 2"]
+    with Run(tmp_path / "run", "{}", 10, limits=QUIET):  # by Python: no command, no arguments
+        assert (tmp_path / "run" / "arguments.json").read_bytes() == arguments
 
 
 def test_a_damaged_record_of_starts_is_begun_anew(tmp_path):
@@ -511,7 +527,7 @@ def test_a_printed_loss_that_is_not_finite_ends_the_run(tmp_path, clock):
 def test_weights_that_are_not_finite_are_not_kept(tmp_path):
     """A step's losses are those before its update, so that the weights may be lost while the losses still look well."""
     checkpoints.save_rotating(tmp_path, 2, arrays_of(2), {"images": 2})
-    with Run(tmp_path, "{}", 10, quiet=True) as run, pytest.raises(Diverged, match=r"weights.*after 3 images"):
+    with Run(tmp_path, "{}", 10, limits=QUIET) as run, pytest.raises(Diverged, match=r"weights.*after 3 images"):
         run.save(lambda: checkpoints.save_rotating(tmp_path, 3, arrays_of(math.nan), {"images": 3}), 3)
     assert newest(tmp_path) == 2 and counts(tmp_path) == [2]
 
@@ -596,7 +612,8 @@ def steps(monkeypatch):
 
 
 def train(folder, pictures, options=FADES, save_every=0.0):
-    return gan.train(options, data.entries(pictures), folder, memory=True, quiet=True, save_every=save_every)
+    limits = Limits(quiet=True, save_every=save_every)
+    return gan.train(options, data.entries(pictures), folder, memory=True, limits=limits)
 
 
 def moments(nets):

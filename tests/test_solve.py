@@ -1,4 +1,4 @@
-"""The solver minimises equation (3): checked where the answer is known, by differences, and one picture at a time."""
+"""The solver minimizes equation (3): checked where the answer is known, by differences, and one picture at a time."""
 
 import dataclasses
 
@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from gekeras.config import SolveOptions
 from gekeras.operators import Compose, Downsample, Upsample
-from gekeras.solve import Solver, Target, loop, starts
+from gekeras.solve import Solver, Target, starts
+from gekeras.solve.descent import adam_init, adam_update, make_parameters
 from gekeras.solve.objective import Weights, identity, make_objective
-from gekeras.solve.optimizers import RAMPS, adam_init, adam_update
+from gekeras.solve.optimizers import OPTIMIZERS, RAMPS
 from gekeras.solve.priors import PRIORS, PRIORS_OF
+from gekeras.solve.solver import _redraw
 
 RNG = np.random.default_rng(0)
 LATENT, SIDE = 6, 4
@@ -112,12 +114,12 @@ def test_maps_may_have_pythons_conditions_and_loops():
 
     parts = {"generator": curved_generator, "encoder": encoder, "forward": identity, "measure": identity}
     for name in ("generator", "forward", "measure"):
-        found = []
+        solutions = []
         for change in (pythonic, plain):
             changed = parts | {name: lambda x, c=change, f=parts[name]: c(f(x))}
-            found.append(solve(Solver(**changed), Target(codes(1), truths(1)), pixel_weight=0.3, starts=4))
-        np.testing.assert_allclose(found[0].loss, found[1].loss, rtol=1e-4)
-        np.testing.assert_allclose(found[0].image, found[1].image, atol=1e-3)
+            solutions.append(solve(Solver(**changed), Target(codes(1), truths(1)), pixel_weight=0.3, starts=4))
+        np.testing.assert_allclose(solutions[0].loss, solutions[1].loss, rtol=1e-4)
+        np.testing.assert_allclose(solutions[0].image, solutions[1].image, atol=1e-3)
 
 
 def test_pictures_can_be_the_code():
@@ -173,9 +175,9 @@ def test_the_decoded_term_alone_gives_the_least_squares_solution():
     wanted = np.random.default_rng(3).normal(size=(3, SIDE, SIDE, 1)).astype(np.float32)
     linear = Solver(linear_generator, refuse, prior="l2", optimizer="lbfgs")
     options = dataclasses.replace(OPTIONS, steps=60, code_weight=0.0, decoder_weight=2.0, optimizer="lbfgs")
-    found = linear.solve(Target(known=tf.constant(masks(3)), decoded=wanted), LATENT, options).latent
+    latent = linear.solve(Target(known=tf.constant(masks(3)), decoded=wanted), LATENT, options).latent
     normal = 2 * MIX @ MIX.T + 0.01 * np.eye(LATENT)
-    np.testing.assert_allclose(found, np.linalg.solve(normal, 2 * MIX @ flat(wanted).numpy().T).T, atol=1e-3)
+    np.testing.assert_allclose(latent, np.linalg.solve(normal, 2 * MIX @ flat(wanted).numpy().T).T, atol=1e-3)
 
 
 def test_screening_weighs_the_decoded_picture(solver):
@@ -184,7 +186,7 @@ def test_screening_weighs_the_decoded_picture(solver):
     images = curved_generator(drawn)
     wanted = truths(5)
     target = Target(tf.constant(codes(5)), decoded=tf.constant(wanted))
-    best = starts.nearest(solver.compare, images, target, (1.0, 0.0, 1e4))[:, 0]
+    best = starts.nearest(solver.starts.compare, images, target, (1.0, 0.0, 1e4))[:, 0]
     np.testing.assert_array_equal(
         best, np.square(flat(images).numpy()[None] - flat(wanted).numpy()[:, None]).sum(2).argmin(1)
     )
@@ -228,7 +230,7 @@ def test_the_objective_by_hand():
     y, known = RNG.normal(size=(2, 2, 2, 1)), masks(2).astype(np.float64)
     objective = make_objective(linear_generator, flat, REDUCE, PRIORS["l2"], Downsample(2))
 
-    def found(**parts):
+    def losses(**parts):
         target = Target(**{name: tf.constant(part) for name, part in parts.items()})
         return objective(tf.constant(latent), target, weights(0.7, 1.3, 0.5, tf.float64))
 
@@ -240,20 +242,20 @@ def test_the_objective_by_hand():
     image = (latent @ MIX).reshape(2, SIDE, SIDE, 1)
     prior = 0.5 * np.square(latent).sum(1)
     in_code, in_pixels = terms(image)
-    np.testing.assert_allclose(found(code=code), in_code + prior)
-    np.testing.assert_allclose(found(measurement=y), in_pixels + prior)
-    np.testing.assert_allclose(found(code=code, measurement=y), in_code + in_pixels + prior)
+    np.testing.assert_allclose(losses(code=code), in_code + prior)
+    np.testing.assert_allclose(losses(measurement=y), in_pixels + prior)
+    np.testing.assert_allclose(losses(code=code, measurement=y), in_code + in_pixels + prior)
     in_code, in_pixels = terms(image * known)
-    np.testing.assert_allclose(found(code=code, known=known), in_code + prior)
-    np.testing.assert_allclose(found(measurement=y, known=known), in_pixels + prior)
-    np.testing.assert_allclose(found(code=code, measurement=y, known=known), in_code + in_pixels + prior)
+    np.testing.assert_allclose(losses(code=code, known=known), in_code + prior)
+    np.testing.assert_allclose(losses(measurement=y, known=known), in_pixels + prior)
+    np.testing.assert_allclose(losses(code=code, measurement=y, known=known), in_code + in_pixels + prior)
 
 
 def test_the_paper_s_objective_is_the_default():
     objective = make_objective(linear_generator, flat, identity, PRIORS["l2"])
     latent, code = (RNG.normal(size=shape) for shape in ((2, LATENT), (2, SIDE * SIDE)))
-    found = objective(tf.constant(latent), Target(tf.constant(code)), weights(prior=0.5, dtype=tf.float64))
-    np.testing.assert_allclose(found, np.square(latent @ MIX - code).sum(1) + 0.5 * np.square(latent).sum(1))
+    losses = objective(tf.constant(latent), Target(tf.constant(code)), weights(prior=0.5, dtype=tf.float64))
+    np.testing.assert_allclose(losses, np.square(latent @ MIX - code).sum(1) + 0.5 * np.square(latent).sum(1))
 
 
 def test_priors_by_hand():
@@ -284,7 +286,7 @@ def test_starts_are_draws_from_the_generator_s_distribution(latent, deviation, m
 def test_the_default_draw_is_the_normal_one():
     np.testing.assert_array_equal(starts.draw(3, 5, LATENT), tf.random.stateless_normal((5, LATENT), seed=(3, 0)))
     for count in (1, 16):
-        one, same = (Solver(curved_generator, encoder, **how) for how in ({}, {"latent": "normal"}))
+        one, same = (Solver(curved_generator, encoder, **settings) for settings in ({}, {"latent": "normal"}))
         np.testing.assert_array_equal(solve(one, codes(2), starts=count).latent, solve(same, codes(2), starts=count).latent)
 
 
@@ -303,13 +305,13 @@ def test_a_picture_of_a_uniform_generator_in_a_batch_is_solved_as_alone(count):
 def test_the_box_keeps_what_would_leave_it():
     """A target that z = 3 would explain: l2 goes there, box stops at the border, each number by itself."""
     wanted = np.array([[3.0, 0.5, -2.0, -0.5, 0.0, 1.5]], np.float32)
-    found = {}
+    latents = {}
     for prior in ("l2", "box"):
         solver = Solver(lambda z: z[:, None, :, None], identity, prior=prior, ramp="cosine", latent="uniform")
         options = SolveOptions(steps=200, weight=0.0, prior=prior, ramp="cosine", starts=4)
-        found[prior] = solver.solve(wanted[:, None, :, None], LATENT, options).latent
-    np.testing.assert_allclose(found["l2"], wanted, atol=0.01)
-    np.testing.assert_allclose(found["box"], np.clip(wanted, -1, 1), atol=0.01)
+        latents[prior] = solver.solve(wanted[:, None, :, None], LATENT, options).latent
+    np.testing.assert_allclose(latents["l2"], wanted, atol=0.01)
+    np.testing.assert_allclose(latents["box"], np.clip(wanted, -1, 1), atol=0.01)
 
 
 # ---------------------------------------------------------------------------------------------- the iteration
@@ -327,6 +329,23 @@ def test_adam_against_keras():
         ours += change
         np.testing.assert_allclose(ours, variable, rtol=2e-4, atol=1e-5)
     assert np.abs(ours).max() > 0.3
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_compiled_loop_is_its_steps(optimizer):
+    """Eager and one by one, and as one graph; f is recorded at each point before it moves."""
+    code, start = tf.constant(codes(3)), starts.draw(1, 3, LATENT)
+    solver, parameters = Solver(curved_generator, encoder, optimizer=optimizer), make_parameters(OPTIONS)
+    state = solver.descent.begin(start)
+    losses = []
+    for _ in range(5):
+        state = solver.descent.step(state, Target(code), parameters)
+        losses.append(state.loss)
+    compiled, recorded = solver.advance(solver.descent.begin(start), Target(code), parameters, tf.constant(5))
+    np.testing.assert_allclose(recorded, losses, rtol=1e-3)
+    np.testing.assert_allclose(compiled.point, state.point, atol=1e-2)  # L-BFGS makes much of rounding
+    np.testing.assert_allclose(compiled.best_loss, np.min(losses, axis=0), rtol=1e-4)
+    assert int(compiled.step) == int(compiled.spent) == 5 and compiled.taken.numpy().tolist() == [5] * 3
 
 
 def test_ramps():
@@ -353,13 +372,13 @@ def test_a_masked_picture_in_a_batch_is_solved_as_alone(alpha, beta):
     solver, known = Solver(curved_generator, encoder), masks(4)
     y = truths(4) * known
     target = Target(encoder(y) if alpha else None, y if beta else None, known)
-    how = {"code_weight": alpha, "pixel_weight": beta, "starts": 20, "tolerance": 0.02, "patience": 5, "steps": 60}
-    together, begin = solve(solver, target, **how), solve(solver, target, **{**how, "steps": 0})
+    settings = {"code_weight": alpha, "pixel_weight": beta, "starts": 20, "tolerance": 0.02, "patience": 5, "steps": 60}
+    together, begin = solve(solver, target, **settings), solve(solver, target, **{**settings, "steps": 0})
     assert len(np.unique(begin.latent, axis=0)) > 1
     for i in range(4):
         part = Target(*(None if part is None else part[i : i + 1] for part in target))
-        np.testing.assert_array_equal(solve(solver, part, **{**how, "steps": 0}).latent[0], begin.latent[i])
-        alone = solve(solver, part, **how)
+        np.testing.assert_array_equal(solve(solver, part, **{**settings, "steps": 0}).latent[0], begin.latent[i])
+        alone = solve(solver, part, **settings)
         np.testing.assert_allclose(alone.latent[0], together.latent[i], atol=1e-4)
         np.testing.assert_allclose(alone.image[0], together.image[i], atol=1e-4)
         assert alone.loss[0] == pytest.approx(together.loss[i], rel=1e-3, abs=1e-6)
@@ -461,7 +480,7 @@ def test_screening_weighs_codes_pixels_and_masks(alpha, beta, masked):
     known = masks(5) if masked else np.ones((5, SIDE, SIDE, 1), np.float32)
     y = truths(5) * known
     target = Target(encoder(REDUCE(y)) if alpha else None, Downsample(2)(tf.constant(y)), known if masked else None)
-    found = solve(solver, target, steps=0, starts=70, weight=0.0, code_weight=alpha, pixel_weight=beta)
+    solution = solve(solver, target, steps=0, starts=70, weight=0.0, code_weight=alpha, pixel_weight=beta)
     candidates = starts.draw(OPTIONS.seed, 70, LATENT)
     images = curved_generator(candidates).numpy()
     for i in range(5):
@@ -469,8 +488,8 @@ def test_screening_weighs_codes_pixels_and_masks(alpha, beta, masked):
         distance = beta * np.square(Downsample(2)(seen) - target.measurement[i]).sum((1, 2, 3))
         if alpha:
             distance += alpha * np.square(encoder(REDUCE(seen)) - target.code[i]).sum(1)
-        np.testing.assert_array_equal(found.latent[i], candidates.numpy()[distance.argmin()])
-        assert found.loss[i] == pytest.approx(distance.min(), rel=1e-4)
+        np.testing.assert_array_equal(solution.latent[i], candidates.numpy()[distance.argmin()])
+        assert solution.loss[i] == pytest.approx(distance.min(), rel=1e-4)
 
 
 def test_more_starts_begin_no_worse(solver):
@@ -519,29 +538,29 @@ def test_without_tolerance_all_steps_are_taken(solver):
 
 @pytest.mark.parametrize("chunk", [1, 7, 30, 100])
 def test_chunks_change_nothing(solver, chunk):
-    code, told = codes(3), []
+    code, calls = codes(3), []
 
     def tell(step, loss, latent):
-        told.append((step, loss.copy(), latent.copy()))
+        calls.append((step, loss.copy(), latent.copy()))
 
     whole = solve(solver, code, tolerance=0.01, patience=4)
     parts = solve(solver, code, tell, chunk, tolerance=0.01, patience=4)
     for one, other in zip(whole[:5], parts[:5]):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-    step, loss, latent = told.pop(0)  # before the first step: the start, not compared with anything yet
+    step, loss, latent = calls.pop(0)  # before the first step: the start, not compared with anything yet
     assert step == 0 and loss.tolist() == [np.inf] * 3
     np.testing.assert_array_equal(latent, np.repeat(starts.draw(OPTIONS.seed, 1, LATENT), 3, axis=0))
-    steps = [step for step, _, _ in told]
+    steps = [step for step, _, _ in calls]
     assert steps[:-1] == [chunk * (k + 1) for k in range(len(steps) - 1)] and steps[-1] <= OPTIONS.steps
-    for step, loss, latent in told:
+    for step, loss, latent in calls:
         np.testing.assert_allclose(loss, whole.history[:step].min(axis=0), rtol=1e-5)
         np.testing.assert_allclose(solver.objective(tf.constant(latent), Target(code), weights()), loss, rtol=1e-4)
 
 
 def test_no_steps_are_told_once(solver):
-    told = []
-    solve(solver, codes(2), lambda step, *_: told.append(step), 5, steps=0)
-    assert told == [0]
+    calls = []
+    solve(solver, codes(2), lambda step, *_: calls.append(step), 5, steps=0)
+    assert calls == [0]
 
 
 @pytest.mark.parametrize("which", [[True, False, True], [False] * 3, [True] * 3])
@@ -556,13 +575,13 @@ def test_only_the_pictures_that_are_named_are_drawn_again(which):
         return curved_generator(tf.reshape(latent, (int(latent.shape[0]), LATENT)))
 
     expected = np.where(np.reshape(which, (3, 1, 1, 1)), curved_generator(latent), before)
-    np.testing.assert_allclose(loop._redraw(generator, before, latent, tf.constant(which)), expected, rtol=1e-6)
+    np.testing.assert_allclose(_redraw(generator, before, latent, tf.constant(which)), expected, rtol=1e-6)
     assert sum(drawn) == sum(which)
-    compiled = tf.function(loop._redraw).get_concrete_function(
+    compiled = tf.function(_redraw).get_concrete_function(
         curved_generator, tf.TensorSpec(before.shape), tf.TensorSpec(latent.shape), tf.TensorSpec([3], tf.bool)
     )
     np.testing.assert_allclose(compiled(before, latent, tf.constant(which)), expected, rtol=1e-6)
-    whole = tf.function(loop._redraw)(stubborn, before, latent, tf.constant(which))
+    whole = tf.function(_redraw)(stubborn, before, latent, tf.constant(which))
     np.testing.assert_allclose(whole, curved_generator(latent), rtol=1e-6)
 
 

@@ -16,7 +16,9 @@ from gekeras.models.starter import Starter, stretching, whitening
 from gekeras.networks import presets
 from gekeras.operators import make_task
 from gekeras.training import checkpoints, export, starter
+from gekeras.training.run import Limits
 
+QUIET = Limits(quiet=True)
 OPTIONS = StarterOptions(
     width=16, blocks=1, pairs=512, fit_steps=200, probes=64, images=3200, batch_size=16, learning_rate=0.01
 )
@@ -35,7 +37,7 @@ def problem(tiny):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, problem):
     folder = tmp_path_factory.mktemp("runs") / "starter"
-    starter.train(OPTIONS, problem, folder, quiet=True)
+    starter.train(OPTIONS, problem, folder, limits=QUIET)
     return folder
 
 
@@ -115,7 +117,7 @@ def test_the_distance_by_hand(rng):
 
 def test_a_decoder_s_weight_needs_a_decoder(tmp_path, problem):
     with pytest.raises(ValueError, match=r"no decoder here: decoder_weight \(gamma\) must be 0"):
-        starter.train(dataclasses.replace(OPTIONS, decoder_weight=0.1), problem, tmp_path / "none", quiet=True)
+        starter.train(dataclasses.replace(OPTIONS, decoder_weight=0.1), problem, tmp_path / "none", limits=QUIET)
 
 
 @pytest.mark.parametrize("latent", ["normal", "uniform"])
@@ -143,8 +145,8 @@ def test_resumed_is_uninterrupted(tmp_path, problem, run):
     half = dataclasses.replace(OPTIONS, images=1600)
     with pytest.MonkeyPatch.context() as patch:  # the rate of the whole run, stopped in the middle
         patch.setattr(starter, "learning_rate", lambda seen, _options, rate=starter.learning_rate: rate(seen, OPTIONS))
-        starter.train(half, problem, folder, quiet=True)
-    starter.train(OPTIONS, problem, folder, quiet=True)
+        starter.train(half, problem, folder, limits=QUIET)
+    starter.train(OPTIONS, problem, folder, limits=QUIET)
     whole, parts = (checkpoints.require_latest(path)[0] for path in (run, folder))
     for name, value in whole.items():
         np.testing.assert_allclose(parts[name], value, rtol=2e-3, atol=1e-5, err_msg=name)
@@ -165,10 +167,10 @@ def test_real_pictures_are_half_of_a_batch(problem, pictures):
 def test_a_folder_of_another_task_or_encoder_is_refused(tiny, run, problem):
     other = problem_of(tiny, "reconstruct")
     with pytest.raises(ValueError, match="trained with task superres, not reconstruct"):
-        starter.train(OPTIONS, other, run, quiet=True)
+        starter.train(OPTIONS, other, run, limits=QUIET)
     other.task = problem.task
     with pytest.raises(ValueError, match="another generator or encoder"):
-        starter.train(OPTIONS, other, run, quiet=True)
+        starter.train(OPTIONS, other, run, limits=QUIET)
 
 
 def test_saved_is_live(rng, started, run):

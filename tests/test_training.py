@@ -10,13 +10,14 @@ import tensorflow as tf
 from conftest import AUTOENCODER, GAN, SIDE
 
 from gekeras import config, data, images
-from gekeras.cli.train import _weights_of
 from gekeras.config import AutoencoderOptions, GANOptions, Stage
 from gekeras.operators import make_task
-from gekeras.training import autoencoder, checkpoints, gan
+from gekeras.training import autoencoder, checkpoints, gan, sources
 from gekeras.training.progress import Progress, line
+from gekeras.training.run import Limits
 
 DECAY = 0.7
+QUIET = Limits(quiet=True)
 GROWING = dataclasses.replace(GAN, resolution=8, stages=(Stage(4, 0, 24), Stage(8, 24, 16)), loss="wgan-gp")
 LAZY = dataclasses.replace(GAN, resolution=4, stages=(Stage(4, 0, 64),), r1_every=3)
 
@@ -46,7 +47,7 @@ def assert_same_checkpoint(one, other):
 
 
 def train_gan(options, pictures, folder, **extra):
-    return gan.train(options, data.entries(pictures), folder, memory=True, quiet=True, **extra)
+    return gan.train(options, data.entries(pictures), folder, memory=True, limits=QUIET, **extra)
 
 
 def latents(count=3):
@@ -80,12 +81,12 @@ def test_a_finished_run_is_left_as_it_is(gan_run, pictures):
 def test_a_run_of_another_size_is_refused(gan_run, pictures):
     with pytest.raises(ValueError, match="was trained with latent_size 16, not 20"):
         train_gan(dataclasses.replace(GAN, latent_size=20), pictures, gan_run)
-    assert gan.options_of(gan_run) == GAN
+    assert json.loads((gan_run / "options.json").read_text()) == json.loads(config.to_json(GAN))
 
 
 def test_what_a_gan_run_leaves(gan_run):
     assert json.loads((gan_run / "options.json").read_text()) == json.loads(config.to_json(GAN))
-    assert gan.options_of(gan_run) == GAN
+    assert config.from_dict(GANOptions, json.loads((gan_run / "options.json").read_text())) == GAN
     assert sorted(p.name for p in gan_run.glob("*.npz")) == ["checkpoint-000000016.npz", "checkpoint-000000048.npz"]
     sheet = images.read(gan_run / "samples-000000048.png")
     assert sheet.shape == (6 * SIDE + 5 * 2, 8 * SIDE + 7 * 2, 3)  # 48 samples, eight a row
@@ -200,13 +201,13 @@ def test_a_step_in_bfloat16_is_close_to_float32(rng, loss, side):
 
 def noise_generator(latent):
     """A stand-in for G: sixteen latent numbers become a 16x16 picture of 4x4 blocks."""
-    grey = tf.reshape(tf.tanh(latent), (-1, 4, 4, 1))
-    return tf.repeat(tf.repeat(tf.repeat(grey, 4, axis=1), 4, axis=2), 3, axis=3)
+    gray = tf.reshape(tf.tanh(latent), (-1, 4, 4, 1))
+    return tf.repeat(tf.repeat(tf.repeat(gray, 4, axis=1), 4, axis=2), 3, axis=3)
 
 
 def train_autoencoder(options, folder, items, task="superres", **extra):
     sources = data.Source(items), data.Source(items[:4])
-    return autoencoder.train(options, make_task(task, SIDE), *sources, noise_generator, 16, folder, quiet=True, **extra)
+    return autoencoder.train(options, make_task(task, SIDE), *sources, noise_generator, 16, folder, limits=QUIET, **extra)
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_an_autoencoder_learns_constant_pictures(tmp_path):
     options = dataclasses.replace(AUTOENCODER, images=480, validate_every=160, learning_rate=0.005)
     curve = train_autoencoder(options, tmp_path, np.ascontiguousarray(items))
     assert [images for images, _ in curve] == [160, 320, 480]
-    variance = np.square(images.from_uint8(items[:4])).mean()  # what the answer "grey" would cost
+    variance = np.square(images.from_uint8(items[:4])).mean()  # what the answer "gray" would cost
     assert curve[-1][1] < curve[0][1] < variance
     assert curve[-1][1] < 0.1 * variance
 
@@ -290,18 +291,18 @@ def test_the_weights_of_a_run_or_of_a_preset(tiny, autoencoder_runs, tmp_path):
     """A preset's are those of its run, rounded to half precision; without the task it gives those of reconstruct."""
     for task, source in (("superres", "superres"), ("reconstruct", "reconstruct"), ("denoise", "reconstruct")):
         run, _ = newest(autoencoder_runs[source])
-        assert set(_weights_of(autoencoder_runs[source], task)) == set(run)
-        found = _weights_of(tiny.folder, task)
+        assert set(sources.autoencoder_weights(autoencoder_runs[source], task)) == set(run)
+        found = sources.autoencoder_weights(tiny.folder, task)
         assert set(found) == {name for name in run if not name.startswith("optimizer")}
         for name, array in found.items():
             np.testing.assert_array_equal(array, run[name].astype(np.float16), err_msg=name)
     with pytest.raises(ValueError, match="no checkpoint in"):
-        _weights_of(tmp_path / "missing", "superres")
+        sources.autoencoder_weights(tmp_path / "missing", "superres")
 
 
 def test_a_run_starts_from_a_preset(tmp_path, photos, tiny, autoencoder_runs):
     others, _ = newest(autoencoder_runs["reconstruct"])
-    for name, array in started(tmp_path / "run", photos, _weights_of(tiny.folder, "denoise")).items():
+    for name, array in started(tmp_path / "run", photos, sources.autoencoder_weights(tiny.folder, "denoise")).items():
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, others[name].astype(np.float16), err_msg=name)
 
@@ -379,4 +380,4 @@ def test_a_run_of_another_task_is_refused(autoencoder_runs, gan_run, pictures, t
         (make_task("superres", factor=2), "was trained with parameters"),
     ):
         with pytest.raises(ValueError, match=message):
-            autoencoder.train(AUTOENCODER, task, source, source, network, GAN.latent_size, folder, quiet=True)
+            autoencoder.train(AUTOENCODER, task, source, source, network, GAN.latent_size, folder, limits=QUIET)

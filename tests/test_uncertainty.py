@@ -15,7 +15,7 @@ from gekeras import GenerativeEncoder, images
 from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.pictures.observations import Observation
-from gekeras.restore import uncertainty
+from gekeras.restore import job, uncertainty
 
 LATENT, PIXELS = 8, 6
 RNG = np.random.default_rng(0)
@@ -70,13 +70,15 @@ def test_a_picture_in_a_batch_is_as_alone(model, y, options):
 
 
 def test_pictures_of_several_batches_are_as_of_one(model, y):
-    whole, told = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3), []
+    whole, reports = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3), []
     for batch in (6, 4, 2):  # two pictures at once, one, and one in two batches
-        told.clear()
-        parts = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3, batch=batch, progress=lambda *n: told.append(n[:2]))
+        reports.clear()
+        tell = lambda *report: reports.append(report[:2])  # noqa: E731
+        parts = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3, batch=batch, progress=tell)
         np.testing.assert_allclose(parts.image, whole.image, atol=1e-3)
         np.testing.assert_allclose(parts.deviation, whole.deviation, atol=1e-3)
-        assert told == sorted(told) and told[-1][0] == told[-1][1] == {6: 2, 4: 3, 2: 6}[batch] * OPTIONS.steps
+        assert reports == sorted(reports)
+        assert reports[-1][0] == reports[-1][1] == {6: 2, 4: 3, 2: 6}[batch] * OPTIONS.steps
 
 
 @both_starts
@@ -104,38 +106,38 @@ def test_the_samples_are_what_competes(model, y):
 
 @both_starts
 def test_the_first_sample_is_the_plain_solve(model, y, options):
-    found, plain = uncertainty.solve_ensemble(model, y, options, samples=4), model.solve(y, options)
-    np.testing.assert_allclose(found.latents[:, 0], plain.latent, atol=1e-3)
-    np.testing.assert_allclose(found.losses[:, 0], plain.loss, rtol=1e-3)
+    ensemble, plain = uncertainty.solve_ensemble(model, y, options, samples=4), model.solve(y, options)
+    np.testing.assert_allclose(ensemble.latents[:, 0], plain.latent, atol=1e-3)
+    np.testing.assert_allclose(ensemble.losses[:, 0], plain.loss, rtol=1e-3)
 
 
 def test_each_random_sample_is_the_solve_of_a_seed_of_its_own(model, y):
-    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
+    ensemble = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     for k in range(3):
         own = model.solve(y, dataclasses.replace(OPTIONS, seed=OPTIONS.seed + k))
-        np.testing.assert_allclose(found.latents[:, k], own.latent, atol=1e-3)
+        np.testing.assert_allclose(ensemble.latents[:, k], own.latent, atol=1e-3)
 
 
 def test_the_best_sample_is_the_result(model, y):
-    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=4)
-    best = found.losses.argmin(axis=1)
+    ensemble = uncertainty.solve_ensemble(model, y, OPTIONS, samples=4)
+    best = ensemble.losses.argmin(axis=1)
     assert (best > 0).any()  # or the test shows little
-    np.testing.assert_array_equal(found.solution.loss, found.losses.min(axis=1))
-    np.testing.assert_array_equal(found.solution.latent, found.latents[np.arange(3), best])
-    np.testing.assert_allclose(found.image, model.generate(found.solution.latent), atol=1e-5)
-    assert found.deviation.shape == y.shape[:3] and found.solution.seconds > 0 and len(found.solution.steps) == 3
+    np.testing.assert_array_equal(ensemble.solution.loss, ensemble.losses.min(axis=1))
+    np.testing.assert_array_equal(ensemble.solution.latent, ensemble.latents[np.arange(3), best])
+    np.testing.assert_allclose(ensemble.image, model.generate(ensemble.solution.latent), atol=1e-5)
+    assert ensemble.deviation.shape == y.shape[:3] and ensemble.solution.seconds > 0 and len(ensemble.solution.steps) == 3
 
 
 def test_the_deviation_is_numpy_s(model, y):
     """By hand from the samples' latents."""
-    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
+    ensemble = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     for i in range(3):
-        pictures = np.clip(model.generate(found.latents[i]), -1, 1)
+        pictures = np.clip(model.generate(ensemble.latents[i]), -1, 1)
         expected = np.sqrt((pictures.std(axis=0, ddof=1) ** 2).mean(axis=-1))
-        np.testing.assert_allclose(found.deviation[i], expected, atol=1e-5)
+        np.testing.assert_allclose(ensemble.deviation[i], expected, atol=1e-5)
         assert expected.max() > 0.01
         mean_square = (expected**2).mean()
-        assert found.confidence[i] == pytest.approx(1 / (1 + mean_square / uncertainty.SCALE**2), rel=1e-4)
+        assert ensemble.confidence[i] == pytest.approx(1 / (1 + mean_square / uncertainty.SCALE**2), rel=1e-4)
 
 
 def test_pictures_are_compared_as_they_are_written():
@@ -148,8 +150,8 @@ def test_pictures_are_compared_as_they_are_written():
 @pytest.mark.parametrize("samples", [2, 3, 7])
 def test_a_generator_that_ignores_its_latent_is_sure(y, options, samples):
     fixed = make(lambda latent: tf.zeros((tf.shape(latent)[0], PIXELS, PIXELS, 3)) + 0.1 * tf.reduce_sum(0 * latent) + 0.3)
-    found = uncertainty.solve_ensemble(fixed, y, options, samples=samples)
-    assert found.deviation.max() == 0 and (found.confidence == 1).all()
+    ensemble = uncertainty.solve_ensemble(fixed, y, options, samples=samples)
+    assert ensemble.deviation.max() == 0 and (ensemble.confidence == 1).all()
 
 
 def test_confidence_falls_with_the_deviation():
@@ -173,23 +175,23 @@ def test_a_starter_s_prediction_is_turned_by_an_angle(model, y, t):
 
 def test_uniform_latents_stay_in_their_box(y):
     uniform = make(latent="uniform")
-    found = uncertainty.solve_ensemble(uniform, y, dataclasses.replace(STARTER, prior="box"), samples=4)
-    assert np.abs(found.latents).max() <= 1
+    ensemble = uncertainty.solve_ensemble(uniform, y, dataclasses.replace(STARTER, prior="box"), samples=4)
+    assert np.abs(ensemble.latents).max() <= 1
 
 
 def test_known_pixels_of_a_consistent_result_are_sure(y, rng):
     inpaint = make(task="inpaint")
     known = (rng.random((PIXELS, PIXELS)) < 0.6).astype(np.float32)
     options = dataclasses.replace(OPTIONS, consistent=True)
-    found = uncertainty.solve_ensemble(inpaint, 0.3 * y, options, known=known, samples=3)
-    assert found.deviation[:, known > 0].max() < 1e-3 < 1e-2 < found.deviation[:, known == 0].mean()
+    ensemble = uncertainty.solve_ensemble(inpaint, 0.3 * y, options, known=known, samples=3)
+    assert ensemble.deviation[:, known > 0].max() < 1e-3 < 1e-2 < ensemble.deviation[:, known == 0].mean()
     several = uncertainty.solve_ensemble(inpaint, 0.3 * y, options, known=np.repeat(known[None, ..., None], 3, 0), samples=3)
-    np.testing.assert_array_equal(several.deviation, found.deviation)
+    np.testing.assert_array_equal(several.deviation, ensemble.deviation)
 
 
 def test_the_default_options_are_the_fast_ones(model, y):
-    found = uncertainty.solve_ensemble(model, y[:1], samples=2)
-    np.testing.assert_allclose(found.latents[:, 0], model.solve(y[:1]).latent, atol=1e-3)
+    ensemble = uncertainty.solve_ensemble(model, y[:1], samples=2)
+    np.testing.assert_allclose(ensemble.latents[:, 0], model.solve(y[:1]).latent, atol=1e-3)
 
 
 def test_initial_latents_are_where_a_solve_begins(model, y, rng):
@@ -232,15 +234,15 @@ def test_pieces_are_joined_and_placed_as_the_pictures_are(model, y):
 
     first = Observation("a", y[:2], None, y[:2], None, join, place)
     second = Observation("b", y[2:], None, y[2:], None, lambda pieces: pieces, lambda pictures, around=None: pictures[0])
-    one, other = uncertainty.restore_items(model, [first, second], OPTIONS, samples=3)
-    found = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
-    np.testing.assert_array_equal(one.image, place(join(np.clip(found.image[:2], -1, 1))))
-    levels = np.clip(found.deviation / uncertainty.WHITE * 2 - 1, -1, 1)[..., None]
+    ensemble = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
+    one, other = job.assemble([first, second], ensemble.solution, ensemble.deviation, samples=3)
+    np.testing.assert_array_equal(one.image, place(join(np.clip(ensemble.image[:2], -1, 1))))
+    levels = np.clip(ensemble.deviation / uncertainty.WHITE * 2 - 1, -1, 1)[..., None]
     np.testing.assert_allclose(one.uncertainty.image, place(join(levels[:2]), -1), atol=1e-6)
     np.testing.assert_allclose(other.uncertainty.image, levels[2], atol=1e-6)
-    assert other.uncertainty.record["confidence"] == pytest.approx(found.confidence[2])
-    assert one.uncertainty.record["deviation"] == pytest.approx(found.deviation[:2].mean())
-    assert one.uncertainty.record["rms"] == pytest.approx(np.sqrt((found.deviation[:2] ** 2).mean()))
+    assert other.uncertainty.record["confidence"] == pytest.approx(ensemble.confidence[2])
+    assert one.uncertainty.record["deviation"] == pytest.approx(ensemble.deviation[:2].mean())
+    assert one.uncertainty.record["rms"] == pytest.approx(np.sqrt((ensemble.deviation[:2] ** 2).mean()))
 
 
 # ------------------------------------------------------------------------------------------------------- the command
@@ -287,17 +289,17 @@ def test_a_picture_and_numbers_beside_the_result(succeed, every_task, tmp_path):
     record = record_of(tmp_path / "a.restored.json")
     model = GenerativeEncoder.from_preset("tiny", "superres", every_task)
     options = model.options("fast", steps=2, starts=2)
-    found = uncertainty.solve_ensemble(model, images.read(tmp_path / "a.png")[None], options, samples=3)
+    ensemble = uncertainty.solve_ensemble(model, images.read(tmp_path / "a.png")[None], options, samples=3)
     numbers = record["uncertainty"]
     assert set(numbers) == {"samples", "deviation", "rms", "confidence", "white"} and numbers["samples"] == 3
-    assert numbers["deviation"] == pytest.approx(found.deviation.mean(), rel=1e-3)
-    assert numbers["confidence"] == pytest.approx(found.confidence[0], rel=1e-3)
-    assert record["loss"] == pytest.approx(found.solution.loss[0], rel=1e-3)
+    assert numbers["deviation"] == pytest.approx(ensemble.deviation.mean(), rel=1e-3)
+    assert numbers["confidence"] == pytest.approx(ensemble.confidence[0], rel=1e-3)
+    assert record["loss"] == pytest.approx(ensemble.solution.loss[0], rel=1e-3)
     with Image.open(tmp_path / "a.uncertainty.png") as written:
         assert written.mode == "L"
         seen = np.asarray(written) / 255 * numbers["white"]
-    np.testing.assert_allclose(seen, np.minimum(found.deviation[0], numbers["white"]), atol=0.01)
-    np.testing.assert_allclose(images.read(tmp_path / "a.restored.png"), np.clip(found.image[0], -1, 1), atol=0.02)
+    np.testing.assert_allclose(seen, np.minimum(ensemble.deviation[0], numbers["white"]), atol=0.01)
+    np.testing.assert_allclose(images.read(tmp_path / "a.restored.png"), np.clip(ensemble.image[0], -1, 1), atol=0.02)
     assert f"confidence {numbers['confidence']:.2f} from 3 samples" in result.stdout.splitlines()[0]
 
 

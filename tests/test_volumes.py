@@ -77,7 +77,7 @@ def test_raw(volume, tmp_path, dtype):
 
 
 def volumes_square(values, dtype):
-    """8-bit grey of a whole volume, by the documented levels."""
+    """8-bit gray of a whole volume, by the documented levels."""
     low, high = (0, 255) if dtype == "uint8" else (float(values.min()), float(values.max()))
     return np.round(255 * (values.astype(np.float64) - low) / (high - low)).astype(np.uint8)
 
@@ -88,7 +88,7 @@ def test_raw_of_another_size_is_refused(volume, tmp_path):
         (VolumeOptions(), "a raw file needs its shape"),
         (VolumeOptions(shape=(5, 12, 13)), "it has 840 bytes, not the 780 of [5, 12, 13] uint8"),
         (VolumeOptions(shape=SHAPE, dtype="<u2"), "it has 840 bytes, not the 1680 of [5, 12, 14] <u2"),
-        (VolumeOptions(shape=SHAPE, dtype="grey"), "grey"),
+        (VolumeOptions(shape=SHAPE, dtype="gray"), "gray"),
     ):
         with pytest.raises(ValueError, match=r"v\.raw cannot be read as a volume: ") as refused:
             data.entries(tmp_path / "v.raw", options=options)
@@ -118,11 +118,11 @@ def test_other_tiff_stacks(volume, tmp_path, compression, dtype):
 def test_tiffs_that_are_pictures(volume, tmp_path):
     color = np.stack([volume[0], volume[1], volume[2]], axis=-1)
     tifffile.imwrite(tmp_path / "color.tif", color, photometric="rgb")
-    tifffile.imwrite(tmp_path / "grey.tif", volume[0])
+    tifffile.imwrite(tmp_path / "gray.tif", volume[0])
     page = Image.fromarray(volume[0])
     page.save(tmp_path / "thumbnail.tif", save_all=True, append_images=[page.resize((4, 4))])
     found = data.entries(tmp_path)
-    assert [entry.name for entry in found] == ["color.tif", "grey.tif", "thumbnail.tif"]
+    assert [entry.name for entry in found] == ["color.tif", "gray.tif", "thumbnail.tif"]
     assert not any(volumes.is_volume(entry.path) for entry in found)
     np.testing.assert_array_equal(found[0].picture(), color)
     for entry in found[1:]:
@@ -255,8 +255,8 @@ def test_other_types_by_their_own_range(rng, tmp_path, dtype):
 
 def test_levels_that_are_given_clip(tmp_path):
     values = np.array([-50, 0, 100, 150, 200, 900, np.inf, -np.inf, np.nan], np.float32).reshape(1, 3, 3)
-    grey = only(save(tmp_path / "v.npy", values), levels=(100, 200))
-    np.testing.assert_array_equal(grey, [[0, 0, 0], [128, 255, 255], [255, 0, 0]])
+    gray = only(save(tmp_path / "v.npy", values), levels=(100, 200))
+    np.testing.assert_array_equal(gray, [[0, 0, 0], [128, 255, 255], [255, 0, 0]])
     eight = np.arange(59, 68, dtype=np.uint8).reshape(1, 3, 3)
     np.testing.assert_array_equal(
         only(save(tmp_path / "w.npy", eight), levels=(61, 66)), [[0, 0, 0], [51, 102, 153], [204, 255, 255]]
@@ -267,13 +267,13 @@ def test_levels_that_are_given_clip(tmp_path):
 def test_values_that_are_no_numbers_need_levels(tmp_path, odd):
     values = np.arange(27, dtype=np.float32).reshape(3, 3, 3)
     values[1, 1, 1] = odd  # not in the first plane
-    with pytest.raises(ValueError, match=r"v\.npy has values from .*; give the grey levels of black and white"):
+    with pytest.raises(ValueError, match=r"v\.npy has values from .*; give the gray levels of black and white"):
         data.entries(save(tmp_path / "v.npy", values))
 
 
 def test_a_constant_volume_is_refused(tmp_path):
     path = save(tmp_path / "v.npy", np.full((3, 4, 4), 7, np.uint16))
-    with pytest.raises(ValueError, match=r"v\.npy has values from 7\.0 to 7\.0; give the grey levels of black and white"):
+    with pytest.raises(ValueError, match=r"v\.npy has values from 7\.0 to 7\.0; give the gray levels of black and white"):
         data.entries(path)
     np.testing.assert_array_equal(only(path, levels=(0, 14)), np.full((4, 4), 128))
 
@@ -316,9 +316,9 @@ def test_a_folder_of_pictures_and_volumes(volume, tmp_path):
 def test_crops_make_a_stream(volume, tmp_path):
     items = data.entries(save(tmp_path / "v.npy", volume), options=VolumeOptions(crop=4))
     source, held = (data.Source(items, 4, channels, memory=channels == 1) for channels in (3, 1))
-    grey, color = (next(iter(data.batches(s, 8, seed=1))).numpy() for s in (held, source))
-    assert grey.shape == (8, 4, 4, 1) and color.shape == (8, 4, 4, 3)
-    np.testing.assert_array_equal(np.repeat(grey, 3, -1), color)
+    gray, color = (next(iter(data.batches(s, 8, seed=1))).numpy() for s in (held, source))
+    assert gray.shape == (8, 4, 4, 1) and color.shape == (8, 4, 4, 3)
+    np.testing.assert_array_equal(np.repeat(gray, 3, -1), color)
 
 
 def test_eval_scores_the_squares_of_a_volume(models, rng, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gekeras import files, plots
-from gekeras.evaluation import evaluate
+from gekeras.evaluation import to_markdown
 from gekeras.networks import presets
 
 CARD = """# {name}
@@ -65,7 +65,7 @@ def score_table(task: str, scores: dict) -> str:
     how = (how + ", gamma {decoder_weight:g}, beta {pixel_weight:g}").format(
         **{"optimizer": "adam", "decoder_weight": 0.0, "pixel_weight": 0.0, **options, "start": start}
     )
-    return f"\n### {task}\n\n{scores['data']}; GE: {how}.\n\n{evaluate.to_markdown(rows)}"
+    return f"\n### {task}\n\n{scores['data']}; GE: {how}.\n\n{to_markdown(rows)}"
 
 
 def describe(task: tuple[str, dict]) -> str:

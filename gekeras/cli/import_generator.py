@@ -20,7 +20,7 @@ from .options import FILE
     help="Description, data and terms to keep in the preset's record.",
 )
 @click.option("--force", is_flag=True, help="Replace the generator that the preset has; its scores go.")
-def import_command(checkpoint, folder, about, force):
+def import_generator(checkpoint, folder, about, force):
     """Write the progressive GAN generator of CHECKPOINT as a preset that autoencoders can be trained for.
 
     CHECKPOINT is a file of PyTorch's GAN zoo, or an .npz of the variables of Karras' TensorFlow network. Nothing in it is

@@ -1,4 +1,4 @@
-"""What several commands share: their options, how values are read, and the progress bar."""
+"""What commands share: options made from the fields of options dataclasses, how values are read, and the progress bar."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import config
-from ..networks import presets
-from ..networks.custom import CustomNetworks
+from ..networks import CustomNetworks, presets
 
 FILE = click.Path(path_type=Path)
 
@@ -29,21 +29,60 @@ def options(*decorators):
     return decorate
 
 
-def read_parameters(_context, _parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """`("sigma=0.3", "kernel=bicubic")` -> `{"sigma": 0.3, "kernel": "bicubic"}`."""
-    found = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE, as sigma=0.3")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
-    return found
+# ----------------------------------------------------------------------------------- options of a dataclass's fields
 
 
-def _numbers(kind: type):
+def option_of(cls: type, name: str, *flags: str, preset: bool = False, **changes: Any) -> Callable:
+    """The option of a field: its help, type, bounds, choices and default are the field's.
+
+    Args:
+        flags: by default `--name`; with `--no-name` for a switch that is on.
+        preset: whether the command's default is None, because the fidelity or the preset decides.
+        changes: over what the field says, as `click.option` takes them.
+    """
+    default = next(f.default for f in dataclasses.fields(cls) if f.name == name)
+    flag, its = f"--{name.replace('_', '-')}", config.settings(cls)[name]
+    arguments: dict[str, Any] = {"help": its.help, "default": None if preset else default}
+    if isinstance(default, bool):
+        flag = f"{flag}/--no-{flag[2:]}" if default or preset else flag
+        arguments |= {"is_flag": True, "show_default": default and not preset}
+    elif isinstance(default, tuple):
+        arguments |= {"default": None, "callback": numbers(its.items)}
+    else:
+        arguments |= {"type": _type_of(its, type(default)), "show_default": not preset and default not in ("", 0)}
+        if isinstance(default, float) and 0 < default < 1e-3 and not preset:
+            arguments["show_default"] = f"{default:f}".rstrip("0")  # 0.00008, not 8e-05
+    return click.option(*(flags or (flag,)), name, **{**arguments, **changes})
+
+
+def options_of(cls: type, *names: str, preset: bool = False) -> Callable:
+    """`option_of` of several fields."""
+    return options(*(option_of(cls, name, preset=preset) for name in names))
+
+
+class _Choice(click.Choice):
+    """Of values that need not be text."""
+
+    def __init__(self, choices: tuple):
+        super().__init__([str(choice) for choice in choices])
+        self.values = {str(choice): choice for choice in choices}
+
+    def convert(self, value, param, ctx):
+        return self.values[super().convert(str(value), param, ctx)]
+
+
+def _type_of(its: config.Setting, kind: type) -> click.ParamType:
+    if its.choices:
+        return _Choice(its.choices)
+    if (its.minimum, its.above, its.maximum, its.below) == (None, None, None, None):
+        return click.types.convert_type(kind)
+    least = its.minimum if its.above is None else its.above
+    most = its.maximum if its.below is None else its.below
+    span = click.IntRange if kind is int else click.FloatRange
+    return span(least, most, min_open=its.above is not None, max_open=its.below is not None)
+
+
+def numbers(kind: type):
     """`"64,64,64"` -> a tuple of that kind."""
 
     def read(_context, _parameter, value: str | None) -> tuple:
@@ -54,6 +93,22 @@ def _numbers(kind: type):
 
     return read
 
+
+def read_parameters(_context, _parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """`("sigma=0.3", "kernel=bicubic")` -> `{"sigma": 0.3, "kernel": "bicubic"}`."""
+    parameters = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE, as sigma=0.3")
+        try:
+            parameters[name] = json.loads(text)
+        except ValueError:
+            parameters[name] = text
+    return parameters
+
+
+# ---------------------------------------------------------------------------------------- what several commands have
 
 models_option = click.option("--models", type=FILE, metavar="DIR", help="Folder of presets to look in first.")
 task_option = click.option(
@@ -67,24 +122,6 @@ parameter_option = click.option(
     metavar="NAME=VALUE",
     help="A parameter of the degradation, as sigma=0.3; repeatable. The preset decides by default.",
 )
-volume_options = options(
-    click.option("--axes", callback=_numbers(int), help="Volumes: axes to slice along, 0,1,2 by default; 0 for stacks."),
-    click.option("--crop", type=click.IntRange(min=0), default=0, help="Volumes: side of the squares cut from a slice."),
-    click.option(
-        "--stride", type=click.IntRange(min=0), default=0, help="Volumes: from a square to the next; one by default."
-    ),
-    click.option("--shape", callback=_numbers(int), metavar="Z,Y,X", help="Volumes: shape of a raw file."),
-    click.option("--dtype", default="uint8", show_default=True, help="Volumes: of a raw file, as uint8 or <u2."),
-    click.option("--levels", callback=_numbers(float), metavar="LOW,HIGH", help="Volumes: values of black and white."),
-)
-
-
-def volume_options_of(values: dict[str, Any]) -> config.VolumeOptions:
-    """Take the values of `volume_options` out of a command's arguments."""
-    found = {name: values.pop(name) for name in ("axes", "crop", "stride", "shape", "dtype", "levels")}
-    return config.VolumeOptions(**{**found, "axes": found["axes"] or (0, 1, 2)})
-
-
 forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )
@@ -92,6 +129,27 @@ preset_options = options(
     click.option("--preset", default=presets.DEFAULT, show_default=True, help="Pretrained parts, by name or folder."),
     models_option,
 )
+batch_option = click.option(
+    "--batch", type=click.IntRange(min=1), metavar="N", help="Pictures at once; as many as the memory holds by default."
+)
+
+VOLUME = ("axes", "crop", "stride", "shape", "dtype", "levels")
+volume_options = options(
+    option_of(config.VolumeOptions, "axes"),
+    option_of(config.VolumeOptions, "crop"),
+    option_of(config.VolumeOptions, "stride"),
+    option_of(config.VolumeOptions, "shape", metavar="Z,Y,X"),
+    option_of(config.VolumeOptions, "dtype"),
+    option_of(config.VolumeOptions, "levels", metavar="LOW,HIGH"),
+)
+
+
+def volume_options_of(values: dict[str, Any]) -> config.VolumeOptions:
+    """Take the values of `volume_options` out of a command's arguments."""
+    found = {name: values.pop(name) for name in VOLUME}
+    return config.VolumeOptions(**{**found, "axes": found["axes"] or config.VolumeOptions().axes})
+
+
 custom_options = options(
     click.option(
         "--generator", metavar="PATH", help="A generator of one's own: .keras, .h5, SavedModel, TF-Hub folder or address."
@@ -102,11 +160,9 @@ custom_options = options(
     click.option(
         "--latent", type=click.Choice(config.LATENTS), help="What the input of --generator is drawn from; normal by default."
     ),
+    click.option("--generator-range", callback=numbers(float), metavar="LOW,HIGH", help="Of its pictures; -1,1 by default."),
     click.option(
-        "--generator-range", callback=_numbers(float), metavar="LOW,HIGH", help="Of its pictures; -1,1 by default."
-    ),
-    click.option(
-        "--encoder-range", callback=_numbers(float), metavar="LOW,HIGH", help="Of --encoder and --decoder; -1,1 by default."
+        "--encoder-range", callback=numbers(float), metavar="LOW,HIGH", help="Of --encoder and --decoder; -1,1 by default."
     ),
 )
 
@@ -116,48 +172,54 @@ def custom_options_of(values: dict[str, Any]) -> CustomNetworks:
     return CustomNetworks(**{field.name: values.pop(field.name) or None for field in dataclasses.fields(CustomNetworks)})
 
 
+SOLVER = (
+    "steps",
+    "start",
+    "starts",
+    "finalists",
+    "probes",
+    "optimizer",
+    "ramp",
+    "weight",
+    "prior",
+    "code_weight",
+    "pixel_weight",
+    "decoder_weight",
+    "consistent",
+    "tolerance",
+)
+fidelity_option = click.option(
+    "--fidelity",
+    type=click.Choice(list(config.FIDELITIES)),
+    default="fast",
+    show_default=True,
+    help="Set of options: the paper's own, a quick one, or one that is better and still quicker.",
+)
 solve_options = options(
-    click.option(
-        "--fidelity",
-        type=click.Choice(list(config.FIDELITIES)),
-        default="fast",
-        show_default=True,
-        help="Set of options: the paper's own, a quick one, or one that is better and still quicker.",
-    ),
-    click.option(
-        "--steps", type=click.IntRange(min=0), help="Gradient steps; 0 gives the start itself. The fidelity decides."
-    ),
-    click.option("--start", type=click.Choice(config.STARTS), help="Where to begin: as the starter says, or at random."),
-    click.option("--starts", type=click.IntRange(min=1), help="Random starts to screen."),
-    click.option("--finalists", type=click.IntRange(min=1), help="Best of them that take the first steps, on trial."),
-    click.option("--probes", type=click.IntRange(min=0), help="Draws that the curvature for lbfgs is measured with."),
-    click.option("--optimizer", type=click.Choice(config.OPTIMIZERS), help="adam, the paper's, or lbfgs."),
-    click.option("--ramp", type=click.Choice(config.RAMPS), help="cosine: Adam's rate falls to zero over the steps."),
-    click.option("--weight", type=click.FloatRange(min=0), help="lambda, the weight of the prior."),
-    click.option("--prior", type=click.Choice(config.PRIORS), help="Prior on the latent vector."),
-    click.option("--code-weight", type=click.FloatRange(min=0), help="alpha, of ||E(S(G(z))) - m||^2; 1 in the paper."),
-    click.option("--pixel-weight", type=click.FloatRange(min=0), help="beta, of ||A G(z) - y||^2; 0 in the paper."),
-    click.option("--precision", type=click.Choice(config.PRECISIONS), help="Of all steps but the last quarter."),
-    click.option("--decoder-weight", type=click.FloatRange(min=0), help="gamma, of ||G(z) - DC(m)||^2; 0 in the paper."),
-    click.option(
-        "--consistent/--no-consistent",
-        default=None,
-        help="Correct the result so that degrading it gives the input; off in the paper.",
-    ),
-    click.option(
-        "--tolerance", type=click.FloatRange(min=0), help="Stop when the objective falls by less than this fraction."
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0, max=2**31 - 1),
-        default=0,
-        show_default=True,
-        help="Of the random starts: same seed, same result.",
-    ),
+    fidelity_option,
+    options_of(config.SolveOptions, *SOLVER, preset=True),
+    option_of(config.SolveOptions, "seed", show_default=True),
 )
-batch_option = click.option(
-    "--batch", type=click.IntRange(min=1), metavar="N", help="Pictures at once; as many as the memory holds by default."
-)
+
+
+class Grouped(click.Command):
+    """A command whose `--help` lists its options under headings.
+
+    Args:
+        groups: heading -> names of parameters, in the order in which they are listed.
+    """
+
+    def __init__(self, *args, groups: dict[str, tuple[str, ...]], **extra):
+        super().__init__(*args, **extra)
+        self.groups = groups
+
+    def format_options(self, ctx, formatter):
+        parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
+        for heading, names in self.groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([parameters.pop(name).get_help_record(ctx) for name in names])
+        with formatter.section("Other"):
+            formatter.write_dl([record for p in parameters.values() if (record := p.get_help_record(ctx))])
 
 
 @contextlib.contextmanager

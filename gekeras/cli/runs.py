@@ -14,10 +14,12 @@ from typing import Any
 import click
 
 from .. import config
-from .options import FILE, volume_options
+from .options import FILE, option_of, options, options_of, volume_options
 
 RECORD = "arguments.json"  # in a run folder: what its command was given
 NOT_KEPT = ("resume", "config", "quiet", "dry_run", "help")
+
+FLAGS = {"batch_size": "--batch"}  # the others are named as their fields
 
 config_option = click.option(
     "--config",
@@ -44,8 +46,27 @@ distribute_option = click.option(
 )
 
 
+generator_option = click.option(
+    "--generator",
+    type=FILE,
+    required=True,
+    metavar="RUN|PRESET_DIR",
+    help="Run folder of the GAN or BEGAN, or a preset with a generator.",
+)
+
+
+def validation_option(count: int):
+    return click.option(
+        "--validation",
+        type=click.IntRange(min=1),
+        default=count,
+        show_default=True,
+        help="Pictures held out for the validation, of PICTURES where there are any.",
+    )
+
+
 class RunCommand(click.Command):
-    """A command with `--run`, `--config` and `--resume`, whose arguments are there for the run folder to keep."""
+    """A command with `--run`, `--config` and `--resume`; its arguments, for the run to keep, are the context's object."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
@@ -56,13 +77,6 @@ class RunCommand(click.Command):
         given = {**ctx.default_map, **{k: v for k, v in typed.items() if k not in NOT_KEPT}}
         ctx.obj = {name: self._plain(name, value) for name, value in given.items()}
         return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context):
-        token = config.ARGUMENTS.set(ctx.obj)
-        try:
-            return super().invoke(ctx)
-        finally:
-            config.ARGUMENTS.reset(token)
 
     def _stored(self, typed: dict[str, Any]) -> dict[str, Any]:
         if "folder" not in typed:
@@ -78,7 +92,7 @@ class RunCommand(click.Command):
     def _named(self, values: dict[str, Any], path: Path) -> dict[str, Any]:
         """Values by parameter name; a name may be an option's (`fmap-base`), a dict becomes `NAME=VALUE`, repeated."""
         names = {option.lstrip("-").replace("-", "_"): p for p in self.params for option in (*p.opts, *p.secondary_opts)}
-        found = {}
+        named = {}
         for name, value in values.items():
             key = name.replace("-", "_")
             parameter = names.get(key) or next((p for p in self.params if p.name == key), None)
@@ -88,8 +102,8 @@ class RunCommand(click.Command):
                 value = [f"{k}={json.dumps(v)}" for k, v in value.items()]
             elif isinstance(value, list) and isinstance(parameter, click.Option) and not parameter.multiple:
                 value = ",".join(map(str, value))
-            found[parameter.name] = value
-        return found
+            named[parameter.name] = value
+        return named
 
     def _plain(self, name: str, value: Any) -> Any:
         """What was typed, as JSON holds it; paths that exist become absolute: a run resumes from anywhere."""
@@ -142,53 +156,61 @@ def _yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-def train_options(command):
-    for option in reversed(
-        (
-            click.option(
-                "--run",
-                "folder",
-                type=FILE,
-                required=True,
-                help="Run folder; a run that was stopped goes on from its last checkpoint.",
-            ),
-            resume_option,
-            config_option,
-            click.option(
-                "--minutes", type=click.FloatRange(min=0), default=0.0, help="Stop, with a checkpoint, after so long."
-            ),
-            click.option("--memory", is_flag=True, help="Decode all pictures once and hold them in memory."),
-            click.option("--bfloat16", is_flag=True, help="bfloat16 activations over float32 weights."),
-            click.option("--seed", type=click.IntRange(min=0), default=1000, show_default=True),
-            click.option(
-                "--save-every",
-                type=click.FloatRange(min=0, min_open=True),
-                default=120.0,
-                show_default=True,
-                metavar="SECONDS",
-                help="Between two checkpoints.",
-            ),
-            click.option(
-                "--deterministic", is_flag=True, help="The same weights from every run, killed and resumed or not; slower."
-            ),
-            click.option("--quiet", is_flag=True, help="No progress lines."),
-            click.option(
-                "--mirror/--no-mirror", default=True, show_default=True, help="Show pictures mirrored half of the time."
-            ),
-            click.option("--turn", is_flag=True, help="Show pictures turned by quarter turns, too: they have no up."),
-            volume_options,
-        )
-    ):
-        command = option(command)
-    return command
+def train_options(cls: type, *names: str, turn: bool = True):
+    """The options that every training command has, and those of its options dataclass.
+
+    Args:
+        cls: the dataclass.
+        names: fields of it that are options like any others.
+        turn: whether its pictures can be shown turned.
+    """
+    views = ("mirror", "turn") if turn else ("mirror",)
+    return options(
+        click.option(
+            "--run",
+            "folder",
+            type=FILE,
+            required=True,
+            help="Run folder; a run that was stopped goes on from its last checkpoint.",
+        ),
+        resume_option,
+        config_option,
+        click.option("--minutes", type=click.FloatRange(min=0), default=0.0, help="Stop, with a checkpoint, after so long."),
+        click.option("--memory", is_flag=True, help="Decode all pictures once and hold them in memory."),
+        option_of(cls, "mixed_precision", "--bfloat16"),
+        option_of(cls, "seed"),
+        click.option(
+            "--save-every",
+            type=click.FloatRange(min=0, min_open=True),
+            default=120.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Between two checkpoints.",
+        ),
+        click.option(
+            "--deterministic", is_flag=True, help="The same weights from every run, killed and resumed or not; slower."
+        ),
+        click.option("--quiet", is_flag=True, help="No progress lines."),
+        options_of(cls, *views),
+        volume_options,
+        *(option_of(cls, name, *((FLAGS[name],) if name in FLAGS else ())) for name in names),
+    )
 
 
-def be_deterministic(wanted: bool) -> None:
-    """Everything random is a function of the seed anyway; this makes TensorFlow's sums take one order, too."""
-    if wanted:
+LIMITS = ("minutes", "quiet", "save_every", "deterministic")
+
+
+def limits_of(arguments: dict[str, Any], values: dict[str, Any]) -> config.Limits:
+    """Take the values of `LIMITS` out of a command's arguments.
+
+    Everything random is a function of the seed anyway; `deterministic` makes TensorFlow's sums take one order, too.
+    """
+    minutes, quiet, save_every, deterministic = (values.pop(name) for name in LIMITS)
+    if deterministic:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    return config.Limits(minutes, quiet, save_every, arguments)
 
 
 @contextlib.contextmanager

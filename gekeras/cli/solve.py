@@ -11,6 +11,8 @@ from ..config import PictureOptions
 from ..networks import ModelOptions
 from .options import (
     FILE,
+    SOLVER,
+    Grouped,
     batch_option,
     custom_options,
     custom_options_of,
@@ -33,7 +35,38 @@ def _box(_context, _parameter, value: str | None):
     return tuple(map(int, parts))
 
 
-@click.command()
+GROUPS = {
+    "Everyday": (
+        "task",
+        "output",
+        "fidelity",
+        "preset",
+        "models",
+        "simulate",
+        "reference",
+        "preview",
+        "samples",
+        "panel",
+        "animate",
+        "as_json",
+        "quiet",
+    ),
+    "Picture": ("align", "tile", "mask", "box", "parameters"),
+    "Networks of one's own": (
+        "generator",
+        "encoder",
+        "decoder",
+        "latent_size",
+        "latent",
+        "generator_range",
+        "encoder_range",
+        "forward",
+    ),
+    "Solver": (*SOLVER, "seed", "batch"),
+}
+
+
+@click.command(cls=Grouped, groups=GROUPS)
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
 @task_option
 @preset_options
@@ -107,7 +140,7 @@ def solve(
     from .. import restore
 
     with progress_bar("solving", quiet) as tick:
-        found = restore.files(
+        results = restore.files(
             inputs,
             model,
             pictures=pictures,
@@ -120,15 +153,15 @@ def solve(
             tell=(lambda text: None) if quiet else (lambda text: click.echo(text, err=True)),
             progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
         )
-    print_results(found, panel, as_json=as_json, quiet=quiet)
+    print_results(results, panel, as_json=as_json, quiet=quiet)
 
 
-def print_results(found, panel, *, as_json: bool = False, quiet: bool = False) -> None:
+def print_results(results, panel, *, as_json: bool = False, quiet: bool = False) -> None:
     """A line a picture, or the records as JSON on stdout."""
-    records = [result.record for result in found]
+    records = [result.record for result in results]
     if as_json:
         click.echo(json.dumps(records[0] if len(records) == 1 else records, indent=2))
     elif not quiet:
-        click.echo("\n".join(result.summary() for result in found))
+        click.echo("\n".join(result.summary() for result in results))
     if panel and not quiet:
-        click.echo(f"{panel}: panel of {len(found)}", err=as_json)
+        click.echo(f"{panel}: panel of {len(results)}", err=as_json)

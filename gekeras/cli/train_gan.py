@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from .. import config
-from .options import volume_options_of
-from .runs import RunCommand, be_deterministic, distribute_option, pictures_argument, strategy_of, train_options
+from .options import option_of, volume_options_of
+from .runs import RunCommand, distribute_option, limits_of, pictures_argument, strategy_of, train_options
 
 
 def _at(kind: type):
@@ -28,74 +28,61 @@ def _stage(_context, _parameter, values) -> tuple[config.Stage, ...]:
     return tuple(config.Stage(*map(int, parts)) for parts in stages)
 
 
+FIELDS = (
+    "resolution",
+    "channels",
+    "latent_size",
+    "fmap_base",
+    "fmap_max",
+    "loss",
+    "batch_size",
+    "learning_rate",
+    "average_decay",
+)
+
+
 @click.command("gan", cls=RunCommand)
 @pictures_argument
-@train_options
+@train_options(config.GANOptions, *FIELDS)
 @distribute_option
-@click.option("--resolution", type=int, default=128, show_default=True, help="Side of the pictures, a power of two.")
-@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
-@click.option("--latent-size", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option(
-    "--fmap-base",
-    type=click.IntRange(min=1),
-    default=8192,
-    show_default=True,
-    help="Channels at a resolution r: min(2 base / r, max).",
-)
-@click.option("--fmap-max", type=click.IntRange(min=1), default=512, show_default=True)
-@click.option("--loss", type=click.Choice(["wgan-gp", "nonsaturating"]), default="wgan-gp", show_default=True)
-@click.option(
-    "--stage",
+@option_of(
+    config.GANOptions,
     "stages",
+    "--stage",
     multiple=True,
+    default=(),
     callback=_stage,
     metavar="RES:FADE:STABLE",
-    help="One resolution of the schedule, in images; repeat, smallest first. Default: the original's, see --kimg.",
+    help="The schedule, in images: one resolution, repeated, smallest first. Default: the original's, see --kimg.",
 )
 @click.option(
     "--kimg",
     type=click.FloatRange(min=0, min_open=True),
     help="Thousands of images of each fade and of each stable part that follows, from 4 px up; 600 by default.",
 )
-@click.option(
-    "--batch", "batch_size", type=click.IntRange(min=0), default=0, help="Images a step; default: the original's table."
-)
-@click.option(
-    "--batch-at", "batch_sizes", multiple=True, callback=_at(int), metavar="RES:N", help="Images a step at a resolution."
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    help="Adam's, of both networks; default: the original's, 0.001, and 0.0015 at 1024 px.",
-)
-@click.option(
-    "--learning-rate-at",
-    "learning_rates",
+@option_of(
+    config.GANOptions,
+    "batch_sizes",
+    "--batch-at",
     multiple=True,
+    default=(),
+    callback=_at(int),
+    metavar="RES:N",
+)
+@option_of(
+    config.GANOptions,
+    "learning_rates",
+    "--learning-rate-at",
+    multiple=True,
+    default=(),
     callback=_at(float),
     metavar="RES:RATE",
-    help="Adam's rate at a resolution.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Print the schedule and, from 20 steps of each stage, the time; train nothing."
 )
-@click.option("--average-decay", type=click.FloatRange(0, 1), default=0.999, show_default=True)
-def train_gan(
-    pictures,
-    folder,
-    minutes,
-    save_every,
-    deterministic,
-    distribute,
-    memory,
-    bfloat16,
-    quiet,
-    channels,
-    kimg,
-    dry_run,
-    **values,
-):
+@click.pass_obj
+def train_gan(arguments, pictures, folder, distribute, memory, kimg, dry_run, **values):
     """Train a progressive GAN on PICTURES: folders, tar or TFRecord shards, volumes.
 
     \b
@@ -107,12 +94,12 @@ def train_gan(
       gekeras train gan --run runs/gan --resume
       gekeras train gan --run runs/rock scan.npy --channels 1 --crop 128 --stride 64 --turn
     """
-    cut = volume_options_of(values)
+    cut, limits = volume_options_of(values), limits_of(arguments, values)
     if kimg:
         if values["stages"]:
             raise click.UsageError("--kimg scales the original's schedule; leave out --stage")
         values["stages"] = config.paper_stages(values["resolution"], images=round(1000 * kimg))
-    options = config.GANOptions(channels=int(channels), mixed_precision=bfloat16, **values)
+    options = config.GANOptions(**values)
 
     from .. import data
 
@@ -123,10 +110,8 @@ def train_gan(
 
     from ..training import gan
 
-    be_deterministic(deterministic)
-    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
     with strategy_of(distribute) as strategy:
-        seen = gan.train(options, items, folder, memory=memory, strategy=strategy, **limits)
+        seen = gan.train(options, items, folder, memory=memory, limits=limits, strategy=strategy)
     click.echo(f"{folder}: {seen:,} images shown")
 
 

@@ -4,14 +4,14 @@
 """
 
 from .pictures import PictureOptions as PictureOptions
-from .records import ARGUMENTS as ARGUMENTS
 from .records import from_dict as from_dict
 from .records import to_dict as to_dict
 from .records import to_json as to_json
+from .rules import Setting as Setting
+from .rules import settings as settings
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS
 from .solve import OPTIMIZERS as OPTIMIZERS
-from .solve import PRECISIONS as PRECISIONS
 from .solve import PRIORS as PRIORS
 from .solve import RAMPS as RAMPS
 from .solve import STARTS as STARTS
@@ -23,7 +23,8 @@ from .training import AEGANOptions as AEGANOptions
 from .training import AutoencoderOptions as AutoencoderOptions
 from .training import BEGANOptions as BEGANOptions
 from .training import GANOptions as GANOptions
+from .training import Limits as Limits
 from .training import Stage as Stage
 from .training import StarterOptions as StarterOptions
-from .training import VolumeOptions as VolumeOptions
 from .training import paper_stages as paper_stages
+from .volumes import VolumeOptions as VolumeOptions

@@ -24,6 +24,13 @@ class PictureOptions:
 
     Raises:
         ValueError: mask and box, or align and tile, together.
+
+    Example:
+        >>> PictureOptions(box=(20, 24, 24, 24)).simulate
+        False
+        >>> PictureOptions(align=True, tile=True)
+        Traceback (most recent call last):
+        ValueError: align takes faces out of a photograph and tile cuts it up: give one of them; received (True, True)
     """
 
     simulate: bool = False

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import dataclasses
 import json
 from typing import Any
 
 from .training import Stage
-
-# What a command was given, by parameter name, while it runs: a run folder keeps it, so that the run can be resumed by name.
-ARGUMENTS: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("arguments", default=None)
 
 
 def to_dict(options: Any) -> dict[str, Any]:

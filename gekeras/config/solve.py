@@ -4,85 +4,109 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .rules import require
+from .rules import check, documented, require, setting
 
 RAMPS = ("none", "cosine")
 PRIORS = ("l2", "sphere", "norm", "box")
 OPTIMIZERS = ("adam", "lbfgs")
 STARTS = ("random", "starter")
-PRECISIONS = ("float32", "bfloat16")
 LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
 
 
+@documented
 @dataclass(frozen=True)
 class SolveOptions:
-    """How equation (3) is minimised. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
+    """How equation (3) is minimized. The defaults are the paper's (section 4.4); `FIDELITIES` holds named sets.
 
-    Attributes:
-        steps: evaluations of the objective's gradient; 0 returns the start.
-        optimizer: `"adam"`, the paper's, or `"lbfgs"`, with the averaged curvature of the preset's starter if it has one.
-        learning_rate: Adam's; the first step of either is about sqrt(d) times as long.
-        ramp: `"none"`, or `"cosine"`: the rate falls to zero along a half cosine over the steps.
-        weight: lambda, the prior's weight. The paper does not print it; 0.001 is that of Bora et al. 2017.
-        prior: `"l2"` (the paper's ||z||^2), `"sphere"` (z is kept at its typical norm), `"norm"`, or `"box"` (||z||^2, and z
-            is kept in [-1, 1]^d, for a generator of uniform latents).
-        start: `"random"`, the paper's, or `"starter"`: what the preset's starter predicts from the code.
-        starts: of a random start: candidates a picture, drawn from the generator's own distribution, of which the one with
-            the lowest objective (without its prior) is the start; 1 is the paper's.
-        finalists: so many of the best candidates take the first steps, of which the better go on, until one is left; their
-            steps count as the picture's, and take half of `steps` at most.
-        probes: of L-BFGS: draws that its metric is taken from, the inverse of the averaged curvature. Each is as much work
-            as an evaluation, all of them once for all pictures, and none for less than 20 steps; 0: the starter's metric if
-            there is one.
-        tolerance: stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.
-        patience: see `tolerance`.
-        seed: of the starts. A picture's result depends on it alone, not on the batch the picture is solved in.
-        code_weight: alpha, the weight of ||E(S(G(z))) - m||^2; 0 leaves E out.
-        pixel_weight: beta, the weight of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.
-        decoder_weight: gamma, the weight of ||G(z) - DC(m)||^2, DC(m) being the autoencoder's own picture; 0 in the paper.
-        precision: of G's and E's convolutions: `"float32"`, or `"bfloat16"` for all steps but the last quarter, which takes
-            some 60 % of the time where the processor has it.
-        consistent: correct the result to x + A^+(y - A x), so that degrading it gives the measurement; False in the paper.
+    Raises:
+        ValueError: a value that its attribute does not allow, no term to minimize, or more finalists than starts.
+
+    Example:
+        >>> SolveOptions(steps=100, ramp="cosine").learning_rate
+        0.1
+        >>> SolveOptions(steps=-1)
+        Traceback (most recent call last):
+        ValueError: steps must be 0 or more; received -1
     """
 
-    steps: int = 1400
-    optimizer: str = "adam"
-    learning_rate: float = 0.1
-    ramp: str = "none"
-    weight: float = 0.001
-    prior: str = "l2"
-    start: str = "random"
-    starts: int = 1
-    finalists: int = 1
-    probes: int = 0
-    tolerance: float = 0.0
-    patience: int = 20
-    seed: int = 0
-    code_weight: float = 1.0
-    pixel_weight: float = 0.0
-    decoder_weight: float = 0.0
-    precision: str = "float32"
-    consistent: bool = False
+    steps: int = setting(1400, "Evaluations of the objective and its gradient; 0 gives the start itself.", minimum=0)
+    optimizer: str = setting(
+        "adam",
+        "adam, the paper's, or lbfgs, with the averaged curvature of the preset's starter if it has one.",
+        choices=OPTIMIZERS,
+    )
+    learning_rate: float = setting(0.1, "Adam's; the first step of either is about sqrt(d) times as long.", above=0)
+    ramp: str = setting("none", "cosine: Adam's rate falls to zero along half a cosine over the steps.", choices=RAMPS)
+    weight: float = setting(
+        0.001,
+        "lambda, of the prior. The paper does not print it; 0.001 is that of Bora et al. 2017.",
+        minimum=0,
+        symbol="lambda",
+    )
+    prior: str = setting(
+        "l2",
+        "On the latent: l2, the paper's ||z||^2; sphere, z is kept at its typical norm; norm, softly so; box, ||z||^2, and "
+        "z is kept in [-1, 1]^d, for a generator of uniform latents.",
+        choices=PRIORS,
+    )
+    start: str = setting(
+        "random",
+        "Where to begin: at random, as the paper, or as the preset's starter predicts from the code.",
+        choices=STARTS,
+    )
+    starts: int = setting(
+        1,
+        "Random candidates a picture, of which the one with the lowest objective (without its prior) is the start.",
+        minimum=1,
+    )
+    finalists: int = setting(
+        1,
+        "So many of the best candidates take the first steps, of which the better go on, until one is left; their steps "
+        "count as the picture's, and take half of them at most.",
+        minimum=1,
+    )
+    probes: int = setting(
+        0,
+        "Draws that the metric of lbfgs, the inverse of the averaged curvature, is measured with, once for all pictures, "
+        "each as much work as an evaluation; none for less than 20 steps. 0: the starter's metric if there is one.",
+        minimum=0,
+    )
+    tolerance: float = setting(
+        0.0,
+        "Stop a picture when its best objective fell by less than this fraction over `patience` steps; 0: never.",
+        minimum=0,
+    )
+    patience: int = setting(20, "See tolerance.", minimum=1)
+    seed: int = setting(
+        0,
+        "Of the starts: same seed, same result. A picture's result does not depend on the batch that it is solved in.",
+        minimum=0,
+        maximum=2**31 - 1,
+    )
+    code_weight: float = setting(
+        1.0, "alpha, of ||E(S(G(z))) - m||^2; 1 in the paper, 0 leaves E out.", minimum=0, symbol="alpha"
+    )
+    pixel_weight: float = setting(
+        0.0,
+        "beta, of ||A G(z) - y||^2, A being the linear part of the degradation; 0 in the paper.",
+        minimum=0,
+        symbol="beta",
+    )
+    decoder_weight: float = setting(
+        0.0,
+        "gamma, of ||G(z) - DC(m)||^2, DC(m) being the autoencoder's own picture; 0 in the paper.",
+        minimum=0,
+        symbol="gamma",
+    )
+    consistent: bool = setting(
+        False, "Correct the result to x + A^+(y - A x), so that degrading it gives the measurement; off in the paper."
+    )
 
     def __post_init__(self):
-        require(self.steps >= 0, "steps must be 0 or more", self.steps)
-        require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
-        require(self.weight >= 0, "weight (lambda) must be 0 or more", self.weight)
-        require(self.code_weight >= 0, "code_weight (alpha) must be 0 or more", self.code_weight)
-        require(self.pixel_weight >= 0, "pixel_weight (beta) must be 0 or more", self.pixel_weight)
-        require(self.decoder_weight >= 0, "decoder_weight (gamma) must be 0 or more", self.decoder_weight)
+        check(self)
         every = (self.code_weight, self.pixel_weight, self.decoder_weight)
         require(any(every), "code_weight, pixel_weight and decoder_weight must not all be 0", every)
-        require(self.starts >= 1, "starts must be 1 or more", self.starts)
-        require(1 <= self.finalists <= self.starts, "finalists must be 1 or more, and no more than starts", self.finalists)
-        require(self.probes >= 0, "probes must be 0 or more", self.probes)
-        require(self.tolerance >= 0, "tolerance must be 0 or more", self.tolerance)
-        require(self.patience >= 1, "patience must be 1 or more", self.patience)
-        require(self.optimizer in OPTIMIZERS, f"optimizer must be one of {', '.join(OPTIMIZERS)}", self.optimizer)
-        require(self.start in STARTS, f"start must be one of {', '.join(STARTS)}", self.start)
-        require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}", self.precision)
-        require(self.ramp in RAMPS, f"ramp must be one of {', '.join(RAMPS)}", self.ramp)
-        require(self.prior in PRIORS, f"prior must be one of {', '.join(PRIORS)}", self.prior)
+        require(self.finalists <= self.starts, "finalists must be 1 or more, and no more than starts", self.finalists)
 
 
 # "paper": section 4.4 as printed. The others, chosen by `benchmarks/solve.py` (docs/measurements/quality-against-work.md),

@@ -57,11 +57,11 @@ def entries(*paths: str | Path, options: VolumeOptions | None = None) -> list:
     Raises:
         ValueError: there is nothing, or something cannot be read.
     """
-    found = [entry for path in paths for entry in _entries(Path(path), options or VolumeOptions())]
-    if not found:
+    listed = [entry for path in paths for entry in _entries(Path(path), options or VolumeOptions())]
+    if not listed:
         kinds = ", ".join(dict.fromkeys((*SUFFIXES, *SHARDS, *volumes.SUFFIXES)))
         raise ValueError(f"no images ({kinds}) in {', '.join(map(str, paths))}")
-    return found
+    return listed
 
 
 def _entries(path: Path, options: VolumeOptions) -> list:
@@ -95,7 +95,7 @@ def _members(path: Path) -> list[Entry]:
 
 
 def load(entry, side: int, channels: int = 3) -> np.ndarray:
-    """Decode one picture to uint8 `[side, side, channels]`: centre square, then box average (bicubic if not a divisor).
+    """Decode one picture to uint8 `[side, side, channels]`: center square, then box average (bicubic if not a divisor).
 
     Raises ValueError naming the picture if it cannot be decoded.
     """

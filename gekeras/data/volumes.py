@@ -42,14 +42,14 @@ class Crop:
         return f"{self.volume}[{'zyx'[self.axis]}={self.index}, {self.top}, {self.left}]"
 
     def picture(self) -> Image.Image:
-        """The square as 8-bit grey, `options.levels` (or the volume's own range) from black to white."""
+        """The square as 8-bit gray, `options.levels` (or the volume's own range) from black to white."""
         planes = np.moveaxis(read(self.path, self.options), self.axis, 0)
         square = planes[self.index, self.top : self.top + self.size, self.left : self.left + self.size]
         low, high = self.options.levels or levels(self.path, self.options)
         if square.dtype == np.uint8 and (low, high) == (0, 255):
             return Image.fromarray(np.ascontiguousarray(square))
-        grey = np.nan_to_num(255 * (square.astype(np.float64) - low) / (high - low))  # what was not measured is black
-        return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+        gray = np.nan_to_num(255 * (square.astype(np.float64) - low) / (high - low))  # what was not measured is black
+        return Image.fromarray(np.clip(np.round(gray), 0, 255).astype(np.uint8))
 
 
 def is_volume(path: Path) -> bool:
@@ -143,7 +143,7 @@ def levels(path: Path, options: VolumeOptions) -> tuple[float, float]:
         return (0.0, 255.0) if any(plane.max() > 1 for plane in volume) else (0.0, 1.0)
     low, high = float(np.min([plane.min() for plane in volume])), float(np.max([plane.max() for plane in volume]))
     if not low < high or not np.isfinite([low, high]).all():
-        raise ValueError(f"{path} has values from {low} to {high}; give the grey levels of black and white")
+        raise ValueError(f"{path} has values from {low} to {high}; give the gray levels of black and white")
     return low, high
 
 
@@ -157,10 +157,10 @@ def crops(path: Path, options: VolumeOptions, name: str = "") -> list[Crop]:
     """
     shape = read(path, options).shape
     options.levels or levels(path, options)  # refuses here what would fail at the first picture
-    found = [crop for axis in options.axes for crop in _crops_along(axis, name or path.name, path, shape, options)]
-    if not found:
+    crops_of_all = [crop for axis in options.axes for crop in _crops_along(axis, name or path.name, path, shape, options)]
+    if not crops_of_all:
         raise ValueError(f"{path} has shape {list(shape)}: no slice along axes {list(options.axes)} holds {options.crop} px")
-    return found
+    return crops_of_all
 
 
 def _crops_along(axis: int, name: str, path: Path, shape, options: VolumeOptions) -> Iterator[Crop]:

@@ -140,7 +140,7 @@ def biharmonic(damaged: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Fill what is missing with the smoothest surface: laplacian^2 u = 0 there, u as given where pixels are known.
 
     Args:
-        damaged: `[n, h, w, c]` in [-1, 1]; missing pixels may hold anything finite, such as 0, mid grey.
+        damaged: `[n, h, w, c]` in [-1, 1]; missing pixels may hold anything finite, such as 0, mid gray.
         known: `[n, h, w, 1]`, 1 where the pixel is known and 0 where it is missing.
 
     Returns:

@@ -21,7 +21,7 @@ from ..restore import codes
 from ..solve import Solver, Target
 from . import baselines
 
-# Pictures `[n, h, w, c]` by name, from measurements `[n, ...]` and masks `[n, h, w, 1]` or None.
+# Pictures `[n, h, w, c]` by name, from measurements `[n, ...]` and masks `[n, h, w, 1]` or None; the memory holds n at once.
 Group = Callable[[np.ndarray, "np.ndarray | None"], dict[str, np.ndarray]]
 
 
@@ -39,13 +39,13 @@ def groups(
     if task.exact:
         table["GE", "GE consistent"] = lambda y, known: _ge_twice(model, options, y, known)
     else:
-        table[("GE",)] = lambda y, known: {"GE": model.solve(y, options, known=known).image}
+        table[("GE",)] = lambda y, known: {"GE": model.solve(y, options, known=known, at_once=len(y)).image}
     if model.decoder is not None:
         table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
         pixels = pixels_only(options)
-        table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known).image}
+        table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known, at_once=len(y)).image}
     if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
         table[("AEGAN",)] = _aegan(preset)
     for count in bits:
@@ -78,7 +78,7 @@ def _named(name: str, function: Callable) -> Group:
 
 def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict[str, np.ndarray]:
     """GE's picture, and the same one corrected to agree with the measurement."""
-    plain = model.solve(y, dataclasses.replace(options, consistent=False), known=known).image
+    plain = model.solve(y, dataclasses.replace(options, consistent=False), known=known, at_once=len(y)).image
     return {"GE": plain, "GE consistent": consistent(model.task, plain, y, known)}
 
 
@@ -107,7 +107,7 @@ def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
 
     def solve(y, known):
         lifted = model.task.lift(tf.constant(y))
-        return {"invertGAN": solver.solve(Target(measurement=lifted), model.latent_size, options).image}
+        return {"invertGAN": solver.solve(Target(measurement=lifted), model.latent_size, options, at_once=len(y)).image}
 
     return solve
 
@@ -122,7 +122,7 @@ def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
 
     def restore(y, known):
         code = codes.dequantize(codes.quantize(model.encode(y), bits))
-        found = {f"GE {bits} bit": model.solve_code(code, options).image}
-        return {**found, f"ConvAE {bits} bit": model.decode(code)} if model.decoder is not None else found
+        pictures = {f"GE {bits} bit": model.solve_code(code, options, at_once=len(y)).image}
+        return {**pictures, f"ConvAE {bits} bit": model.decode(code)} if model.decoder is not None else pictures
 
     return restore

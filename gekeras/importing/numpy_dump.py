@@ -73,8 +73,8 @@ def _weights(arrays: Mapping[str, np.ndarray], config: dict[str, Any], widths: l
 
     latent, width = config["latent_size"], widths[0]
     dense = take(arrays, FIRST, (latent, 16 * width)).reshape(latent, width, 4, 4)
-    found = {"dense_4": [dense.transpose(0, 2, 3, 1).reshape(latent, -1)]}
-    found |= {"bias_4": [take(arrays, "4x4/Dense/bias", (width,))], "conv_4_0": conv("4x4/Conv", width, width)}
+    layers = {"dense_4": [dense.transpose(0, 2, 3, 1).reshape(latent, -1)]}
+    layers |= {"bias_4": [take(arrays, "4x4/Dense/bias", (width,))], "conv_4_0": conv("4x4/Conv", width, width)}
     for r, below, width in zip(SIZES[1:], widths, widths[1:]):
-        found |= {f"conv_{r}_0": up(f"{r}x{r}/Conv0", below, width), f"conv_{r}_1": conv(f"{r}x{r}/Conv1", width, width)}
-    return {**found, f"to_rgb_{config['resolution']}": conv("ToRGB_lod0", widths[-1], config["channels"], 1)}
+        layers |= {f"conv_{r}_0": up(f"{r}x{r}/Conv0", below, width), f"conv_{r}_1": conv(f"{r}x{r}/Conv1", width, width)}
+    return {**layers, f"to_rgb_{config['resolution']}": conv("ToRGB_lod0", widths[-1], config["channels"], 1)}

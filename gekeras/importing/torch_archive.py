@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .weights import told
+from .weights import quoted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
 PROTOCOL = 1001  # the second
@@ -89,7 +89,7 @@ def _rebuild_tensor(storage, offset, size, stride, *_unused) -> np.ndarray:
     if not (isinstance(storage, np.ndarray) and storage.ndim == 1 and isinstance(size, tuple) and isinstance(stride, tuple)):
         raise ValueError("a tensor is not made of a storage, a size and strides")
     if len(size) != len(stride) or len(size) > 16 or not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-        raise ValueError(f"a tensor of offset {told(offset)} and {len(size)} sizes makes no sense")
+        raise ValueError(f"a tensor of offset {quoted(offset)} and {len(size)} sizes makes no sense")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if count > storage.size or (count and last >= storage.size):
@@ -128,7 +128,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self.table[module, name]
         except KeyError:
-            raise ValueError(f"it asks for {told(f'{module}.{name}')}, which no file of weights needs; refused") from None
+            raise ValueError(f"it asks for {quoted(f'{module}.{name}')}, which no file of weights needs; refused") from None
 
     def persistent_load(self, saved):
         if not (self.storage and isinstance(saved, tuple) and len(saved) in (5, 6) and saved[0] == "storage"):
@@ -167,11 +167,11 @@ class _Storages:
     def __call__(self, kind: str, key: str, count: int) -> np.ndarray:
         """The storage of a key, zeros until it is filled."""
         if self.kinds.setdefault(key, (kind, count)) != (kind, count):
-            raise ValueError(f"storage {told(key)} is used with two types or sizes")
+            raise ValueError(f"storage {quoted(key)} is used with two types or sizes")
         if key not in self.arrays:
             self.left -= count * itemsize(kind)
             if self.left < 0:
-                raise ValueError(f"storage {told(key)} of {count} elements is larger than the file")
+                raise ValueError(f"storage {quoted(key)} of {count} elements is larger than the file")
             self.arrays[key] = np.zeros(count, "f4" if kind == BFLOAT16 else kind)
         return self.arrays[key]
 
@@ -184,7 +184,7 @@ class _Storages:
         """Put the bytes of the file in their place."""
         kind, _ = self.kinds[key]
         if len(data) != self.size(key):
-            raise ValueError(f"storage {told(key)} has {len(data)} bytes of {self.size(key)}")
+            raise ValueError(f"storage {quoted(key)} has {len(data)} bytes of {self.size(key)}")
         if kind == BFLOAT16:
             self.arrays[key].view(np.uint32)[:] = np.frombuffer(data, f"{order}u2").astype(np.uint32) << 16
         else:
@@ -207,9 +207,9 @@ def _load_archive(data: bytes):
         def read(name: str) -> bytes:
             member = members.get(roots[0] + name)
             if member is None:
-                raise ValueError(f"it has no {told(name)}")
+                raise ValueError(f"it has no {quoted(name)}")
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):
-                raise ValueError(f"{told(name)} is compressed, or larger than the file")
+                raise ValueError(f"{quoted(name)} is compressed, or larger than the file")
             return archive.read(member)
 
         storages = _Storages(len(data))
@@ -228,7 +228,7 @@ def _load_stream(data: bytes):
     stream, storages = io.BytesIO(data), _Storages(len(data))
     magic, protocol, _ = (_Unpickler(_cut(stream)).load() for _ in range(3))
     if (magic, protocol) != (MAGIC, PROTOCOL):
-        raise ValueError(f"protocol {told(protocol)} is not {PROTOCOL}")
+        raise ValueError(f"protocol {quoted(protocol)} is not {PROTOCOL}")
     result = _Unpickler(_cut(stream), storages).load()
     keys = _Unpickler(_cut(stream)).load()
     if (
@@ -240,6 +240,6 @@ def _load_stream(data: bytes):
     for key in keys:
         (count,) = struct.unpack("<q", stream.read(8))
         if count != storages.kinds[key][1]:
-            raise ValueError(f"storage {told(key)} has {count} elements of {storages.kinds[key][1]}")
+            raise ValueError(f"storage {quoted(key)} has {count} elements of {storages.kinds[key][1]}")
         storages.fill(key, stream.read(storages.size(key)))
     return result

@@ -29,7 +29,7 @@ class ImportedGenerator:
     source: dict[str, Any]
 
 
-def told(value: Any) -> str:
+def quoted(value: Any) -> str:
     """A value of a file for a message, short: the text of a nested one could be longer than the file by any factor."""
     return f"{value!r:.80}" if isinstance(value, (str, int, float, type(None))) else type(value).__name__
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .weights import ImportedGenerator, Weights, config_of, shape_of, take, told
+from .weights import ImportedGenerator, Weights, config_of, quoted, shape_of, take
 
 TANH = {"WGANGP": False, "WGANGP2": False, "Logistic": False, "MSE": True, "DCGAN": True}  # by the loss it was trained with
 MAX_SCALES = 8  # beyond 4x4: 1024 px
@@ -48,17 +48,17 @@ def _settings(config: Any) -> dict[str, Any]:
     supported = {"leakyReluLeak": 0.2, "perChannelNormalization": True, "categoryVectorDim": 0}
     for name, needed in supported.items():
         if (value := given.get(name, needed)) != needed:
-            raise ValueError(f"its {name} is {told(value)}; only {needed} is supported")
+            raise ValueError(f"its {name} is {quoted(value)}; only {needed} is supported")
     loss = given.get("lossCriterion", "WGANGP")
     if not isinstance(loss, str) or loss not in TANH:
-        raise ValueError(f"its lossCriterion is {told(loss)}; known are {', '.join(TANH)}")
+        raise ValueError(f"its lossCriterion is {quoted(loss)}; known are {', '.join(TANH)}")
     return dict(tanh=TANH[loss], equalizedlR=bool(given.get("equalizedlR", True)))
 
 
 def _shape(arrays: Mapping[str, np.ndarray]) -> tuple[list[int], dict[str, Any]]:
     """Width of each block, and the arguments of `Generator`."""
     if unknown := [name for name, value in arrays.items() if not (NAMES.fullmatch(name) and isinstance(value, np.ndarray))]:
-        raise ValueError(f"it has {told(unknown[0])}, which the zoo's progressive generator has not")
+        raise ValueError(f"it has {quoted(unknown[0])}, which the zoo's progressive generator has not")
     scales = [k for k in range(MAX_SCALES + 1) if f"scaleLayers.{k}.0.weight" in arrays]
     if scales != list(range(len(scales))) or len(scales) > MAX_SCALES:
         raise ValueError(f"its scales are {scales}, not 0, 1, ... up to {MAX_SCALES} of them")
@@ -69,7 +69,7 @@ def _shape(arrays: Mapping[str, np.ndarray]) -> tuple[list[int], dict[str, Any]]
 
 
 def _weights(arrays: Mapping[str, np.ndarray], widths: list[int], config: dict[str, Any], equalized: bool) -> Weights:
-    """W' = s W sqrt(fan_in) / g and b' = s b of every layer, in our layouts; s is 1 without the equalised learning rate."""
+    """W' = s W sqrt(fan_in) / g and b' = s b of every layer, in our layouts; s is 1 without the equalized learning rate."""
 
     def layer(name: str, shape: tuple[int, ...], gain: float) -> tuple[np.ndarray, np.ndarray]:
         fan_in = math.prod(shape[1:])
@@ -87,9 +87,9 @@ def _weights(arrays: Mapping[str, np.ndarray], widths: list[int], config: dict[s
         grids = weight.reshape(widths[0], 4, 4, latent), bias.reshape(widths[0], 4, 4)
         return [grids[0].transpose(3, 1, 2, 0).reshape(latent, -1), grids[1].transpose(1, 2, 0).reshape(-1)]
 
-    found = {"dense_4": first(), "conv_4_0": conv("groupScale0.0", (widths[0], widths[0], 3, 3))}
+    layers = {"dense_4": first(), "conv_4_0": conv("groupScale0.0", (widths[0], widths[0], 3, 3))}
     for k, (below, width) in enumerate(zip(widths, widths[1:])):
-        found[f"conv_{8 * 2**k}_0"] = conv(f"scaleLayers.{k}.0", (width, below, 3, 3))
-        found[f"conv_{8 * 2**k}_1"] = conv(f"scaleLayers.{k}.1", (width, width, 3, 3))
+        layers[f"conv_{8 * 2**k}_0"] = conv(f"scaleLayers.{k}.0", (width, below, 3, 3))
+        layers[f"conv_{8 * 2**k}_1"] = conv(f"scaleLayers.{k}.1", (width, width, 3, 3))
     shape = (config["channels"], widths[-1], 1, 1)
-    return {**found, f"to_rgb_{config['resolution']}": conv(f"toRGBLayers.{len(widths) - 1}", shape, gain=1.0)}
+    return {**layers, f"to_rgb_{config['resolution']}": conv(f"toRGBLayers.{len(widths) - 1}", shape, gain=1.0)}

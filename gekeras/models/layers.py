@@ -21,7 +21,7 @@ class EqualizedConv2D(keras.layers.Layer):
         filters: number of output channels.
         kernel_size: 1 or 3.
         gain: He's constant, sqrt(2) before a leaky ReLU, 1 for a linear output.
-        resample: None, `"up"` (nearest-neighbour doubling, then the convolution) or `"down"` (the convolution,
+        resample: None, `"up"` (nearest-neighbor doubling, then the convolution) or `"down"` (the convolution,
             then the mean of 2x2 blocks, before the bias). Both are one strided convolution with the 3x3 kernel
             spread over 4x4, which is the same arithmetic for 16/36 of the work.
     """
@@ -81,7 +81,7 @@ def fused_upsampling_kernel(kernel):
 
 
 class EqualizedDense(keras.layers.Layer):
-    """Dense layer with the equalised learning rate; see `EqualizedConv2D`."""
+    """Dense layer with the equalized learning rate; see `EqualizedConv2D`."""
 
     def __init__(self, units, gain=math.sqrt(2.0), use_bias=True, **kwargs):
         super().__init__(**kwargs)
@@ -165,7 +165,7 @@ class MinibatchStdDev(keras.layers.Layer):
 
 
 class Upsample(keras.layers.Layer):
-    """Nearest-neighbour doubling."""
+    """Nearest-neighbor doubling."""
 
     def call(self, x):
         return ops.upsample(x)

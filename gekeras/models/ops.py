@@ -61,7 +61,7 @@ else:
 
 
 def upsample(x):
-    """Nearest-neighbour doubling of height and width (repeat, because XLA on the CPU lacks the resize gradient)."""
+    """Nearest-neighbor doubling of height and width (repeat, because XLA on the CPU lacks the resize gradient)."""
     return repeat(repeat(x, 2, axis=1), 2, axis=2)
 
 

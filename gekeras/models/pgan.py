@@ -47,7 +47,7 @@ class Generator(Network):
     Args:
         resolution: side of the image, a power of two from 4 to 1024.
         channels: 1 or 3.
-        latent_size: length of z. The network normalises z, so G(c z) = G(z) for c > 0.
+        latent_size: length of z. The network normalizes z, so G(c z) = G(z) for c > 0.
         fmap_base, fmap_max: channel rule, see `width`.
         fade: with True every resolution has its toRGB and a `FadeIn` whose `alpha` blends it with the resolution below
             (the network that is trained); with False only the last toRGB is built (the network that is used).

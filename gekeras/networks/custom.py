@@ -43,6 +43,11 @@ class CustomNetworks:
 
     Raises:
         ValueError: a path with nothing there, a range or latent that is none, or one of a network that is not given.
+
+    Example:
+        >>> own = CustomNetworks(generator=lambda z: z, latent_size=8, generator_range=(0, 1))
+        >>> own.complete  # the encoder is still the preset's
+        False
     """
 
     generator: Any = None
@@ -81,10 +86,10 @@ class CustomNetworks:
     def record(self) -> dict[str, Any]:
         """What a result's record says of them: names without folders, checksums of files, ranges, the latent."""
         ranges = {"generator": self.generator_range, "encoder": self.encoder_range, "decoder": self.encoder_range}
-        found = {name: {**describe(part), "range": list(ranges[name] or UNIT)} for name, part in self.given().items()}
+        record_of = {name: {**describe(part), "range": list(ranges[name] or UNIT)} for name, part in self.given().items()}
         if self.generator is not None:
-            found["generator"]["latent"] = self.latent or "normal"
-        return found
+            record_of["generator"]["latent"] = self.latent or "normal"
+        return record_of
 
 
 def network_arguments(preset: Any, task: str, custom: CustomNetworks) -> dict[str, Any]:
@@ -101,16 +106,16 @@ def network_arguments(preset: Any, task: str, custom: CustomNetworks) -> dict[st
         return of_saved_model(loaded, f"of preset {preset.name}") if custom.given() else loaded
 
     if custom.generator is None:
-        found = {"latent_size": preset.latent_size, "latent": preset.latent}
+        arguments = {"latent_size": preset.latent_size, "latent": preset.latent}
     else:
-        found = {"latent_size": custom.latent_size, "latent": custom.latent or "normal"}
-    found["generator"] = pick(custom.generator, "generator", output_range=custom.generator_range)
-    found["encoder"] = pick(custom.encoder, f"encoder-{task}", input_range=custom.encoder_range)
+        arguments = {"latent_size": custom.latent_size, "latent": custom.latent or "normal"}
+    arguments["generator"] = pick(custom.generator, "generator", output_range=custom.generator_range)
+    arguments["encoder"] = pick(custom.encoder, f"encoder-{task}", input_range=custom.encoder_range)
     if custom.encoder is None and custom.generator is None and preset.has(f"starter-{task}"):
-        found["starter"] = preset.part(f"starter-{task}")
+        arguments["starter"] = preset.part(f"starter-{task}")
     if custom.encoder is None or custom.decoder is not None:
-        found["decoder"] = pick(custom.decoder, f"decoder-{task}", output_range=custom.encoder_range)
-    return found
+        arguments["decoder"] = pick(custom.decoder, f"decoder-{task}", output_range=custom.encoder_range)
+    return arguments
 
 
 def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str, Any]:
@@ -118,12 +123,12 @@ def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str,
 
     The weights of an objective are measured with the preset's encoder, and go with it.
     """
-    found = dict(preset.info.get("solve", {}))
+    defaults = dict(preset.info.get("solve", {}))
     if custom.encoder is not None:
-        return {name: value for name, value in found.items() if name not in ("decoder_weight", "pixel_weight")}
-    found |= preset.info.get("objectives", {}).get(task, {})
+        return {name: value for name, value in defaults.items() if name not in ("decoder_weight", "pixel_weight")}
+    defaults |= preset.info.get("objectives", {}).get(task, {})
     starter = preset.info.get("starters", {}).get(task, {})
-    return found | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else found
+    return defaults | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else defaults
 
 
 def input_size(generator: Callable, given: int | None = None) -> int:
@@ -146,7 +151,7 @@ def picture_shape(generator: Callable) -> tuple[int, int, int] | None:
 
 
 def check_square(shape: tuple[int, int, int], name: str) -> None:
-    """Raises ValueError for pictures that are not square, or neither grey nor RGB: no file could be restored with them."""
+    """Raises ValueError for pictures that are not square, or neither gray nor RGB: no file could be restored with them."""
     height, width, channels = shape
     if height != width or channels not in (1, 3):
         raise ValueError(

@@ -52,10 +52,10 @@ class Module:
         import tensorflow as tf
 
         inside = tf.cast(rescale(tf.convert_to_tensor(x), UNIT, self.input_range), self.dtype)
-        found = rescale(tf.cast(self.function(inside), tf.float32), self.output_range, UNIT)
+        result = rescale(tf.cast(self.function(inside), tf.float32), self.output_range, UNIT)
         if self.output_shape:
-            found = tf.ensure_shape(found, (None, *self.output_shape[1:]))
-        return tf.reshape(found, (-1, math.prod(self.output_shape[1:]))) if self.flat else found
+            result = tf.ensure_shape(result, (None, *self.output_shape[1:]))
+        return tf.reshape(result, (-1, math.prod(self.output_shape[1:]))) if self.flat else result
 
 
 def is_path(part: Any) -> bool:
@@ -110,32 +110,32 @@ def load_module(path: PathLike) -> Module:
     """
     if is_address(path):
         return of_saved_model(_load_saved_model(_fetch(path)), str(path))
-    found = locate(path)
-    if found.is_dir():
-        return of_saved_model(_load_saved_model(found), name_of(found))
+    place = locate(path)
+    if place.is_dir():
+        return of_saved_model(_load_saved_model(place), name_of(place))
     import keras
 
     try:
-        model = keras.models.load_model(str(found), compile=False)
+        model = keras.models.load_model(str(place), compile=False)
     except Exception as error:  # OSError, ValueError, TypeError, KeyError, ...: as varied as what a file can lack
         raise ValueError(f"{path} is not a readable Keras model: {_line(error)}") from error
-    return of_keras(model, name_of(found))
+    return of_keras(model, name_of(place))
 
 
 def locate(path: PathLike) -> Path:
     """The file, or the folder with `saved_model.pb` in it, that a path means. Raises ValueError if there is none."""
-    found = Path(path)
-    if found.is_dir():
-        versions = [p for p in found.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()]
-        for folder in (found, *sorted(versions, key=lambda p: int(p.name), reverse=True)):
+    place = Path(path)
+    if place.is_dir():
+        versions = [p for p in place.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()]
+        for folder in (place, *sorted(versions, key=lambda p: int(p.name), reverse=True)):
             if (folder / "saved_model.pb").is_file():
                 return folder
         raise ValueError(f"{path} is no SavedModel: it holds no saved_model.pb")
-    if not found.exists():
+    if not place.exists():
         raise ValueError(f"{path}: no such file or folder")
-    if found.suffix.lower() not in KERAS_FILES:
+    if place.suffix.lower() not in KERAS_FILES:
         raise ValueError(f"{path}: a network is a file {', '.join(KERAS_FILES)}, a SavedModel folder or a TF-Hub handle")
-    return found
+    return place
 
 
 def of_keras(model: Callable, name: str) -> Module:
@@ -185,8 +185,8 @@ def _signature(loaded: Any, name: str):
         if known in signatures:
             return signatures[known]
     if len(signatures) != 1:
-        found = ", ".join(sorted(signatures)) or "none"
-        raise ValueError(f"{name} has no signature {', '.join(SIGNATURES)}, and not a single one either; found: {found}")
+        names = ", ".join(sorted(signatures)) or "none"
+        raise ValueError(f"{name} has no signature {', '.join(SIGNATURES)}, and not a single one either; found: {names}")
     return next(iter(signatures.values()))
 
 
@@ -300,9 +300,9 @@ def describe(part: Any) -> dict[str, Any]:
     """Name of a network and, where it lies in files, the SHA-256 of them all."""
     if not is_path(part) or is_address(part):
         return {"name": name_of(part)}
-    found = locate(part)
-    files = [found] if found.is_file() else sorted(p for p in found.rglob("*") if p.is_file())
+    place = locate(part)
+    files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.relative_to(found).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
-    return {"name": name_of(found), "sha256": digest.hexdigest()}
+        digest.update(file.relative_to(place).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
+    return {"name": name_of(place), "sha256": digest.hexdigest()}

@@ -69,6 +69,11 @@ class Preset:
             said, or "uniform"), code_size, tasks (name -> parameters of the degradation),
             solve (values that override the defaults of `SolveOptions`), objectives (the same for one task), training, data,
             terms, scores, checksums.
+
+    Example:
+        >>> preset = load("faces-64")
+        >>> preset.resolution, preset.latent, preset.has("generator")
+        (64, 'normal', True)
     """
 
     folder: Path

@@ -13,6 +13,7 @@ from .base import deserialize as deserialize
 from .base import load as load
 from .base import register as register
 from .base import serialize as serialize
+from .checks import check_adjoint as check_adjoint
 from .linear import Downsample as Downsample
 from .linear import GaussianBlur as GaussianBlur
 from .linear import Measure as Measure

@@ -17,6 +17,18 @@ class Operator:
 
     Operators are described by `get_config`, and are TensorFlow graphs: usable in a `tf.function`, in a `tf.data` map and
     under a `GradientTape`. To write one, derive from this class; a plain function of images is taken too (`Function`).
+
+    Example:
+        >>> class Negative(Operator):
+        ...     linear = True
+        ...
+        ...     def __call__(self, images, seed=None):
+        ...         return -images
+        ...
+        ...     adjoint = __call__
+        >>> from gekeras.operators import check_adjoint
+        >>> check_adjoint(Negative(), (4, 4, 3)) < 1e-6
+        True
     """
 
     linear = False
@@ -49,7 +61,12 @@ def register(cls: type[Operator]) -> type[Operator]:
 
 @register
 class Identity(Operator):
-    """A x = x."""
+    """A x = x.
+
+    Example:
+        >>> Identity()(tf.ones((1, 2, 2, 1))).shape
+        TensorShape([1, 2, 2, 1])
+    """
 
     linear = True
 
@@ -62,7 +79,14 @@ class Identity(Operator):
 
 @register
 class Compose(Operator):
-    """Compose(A, B)(x) = B(A(x)): operators in the order in which they are applied."""
+    """Compose(A, B)(x) = B(A(x)): operators in the order in which they are applied.
+
+    Example:
+        >>> from gekeras.operators import Downsample, Noise
+        >>> camera = Compose(Downsample(2), Noise(0.05))
+        >>> camera(tf.zeros((1, 8, 8, 3)), (0, 1)).shape
+        TensorShape([1, 4, 4, 3])
+    """
 
     def __init__(self, *operators: Operator):
         self.operators = operators
@@ -89,7 +113,13 @@ class Compose(Operator):
 
 @register
 class Adjoint(Operator):
-    """A^T as an operator, the rough picture that a measurement of another shape is shown to the encoder as."""
+    """A^T as an operator, the rough picture that a measurement of another shape is shown to the encoder as.
+
+    Example:
+        >>> from gekeras.operators import Downsample
+        >>> Adjoint(Downsample(2))(tf.ones((1, 4, 4, 3))).shape
+        TensorShape([1, 8, 8, 3])
+    """
 
     def __init__(self, operator: Operator):
         self.operator, self.linear, self.ridge = operator, operator.linear, operator.ridge
@@ -109,7 +139,13 @@ class Adjoint(Operator):
 
 
 class Function(Operator):
-    """A plain function of images, `[n, h, w, c]` in, `[n, h', w', c]` out, as an operator that is taken not to be linear."""
+    """A plain function of images, `[n, h, w, c]` in, `[n, h', w', c]` out, as an operator that is taken not to be linear.
+
+    Example:
+        >>> fog = Function(lambda images: 0.4 * images + 0.6)
+        >>> float(fog(tf.ones((1, 2, 2, 1)))[0, 0, 0, 0])
+        1.0
+    """
 
     def __init__(self, function):
         self.function = function

@@ -47,6 +47,11 @@ class Downsample(Operator):
     Args:
         factor: a whole number above 0 that divides height and width; 4 in the paper.
         kernel: `"box"` (block means) or `"bicubic"` (antialiased, what image editors do).
+
+    Example:
+        >>> Downsample(2)(tf.reshape(tf.range(16.0), (1, 4, 4, 1)))[0, ..., 0].numpy()
+        array([[ 2.5,  4.5],
+               [10.5, 12.5]], dtype=float32)
     """
 
     linear = True
@@ -80,7 +85,13 @@ class Downsample(Operator):
 
 @register
 class Upsample(Operator):
-    """Nearest-neighbor enlargement by a whole factor: the paper's preconditioner (section 2.4)."""
+    """Nearest-neighbor enlargement by a whole factor: the paper's preconditioner (section 2.4).
+
+    Example:
+        >>> Upsample(2)(tf.reshape([1.0, 2.0], (1, 1, 2, 1)))[0, ..., 0].numpy()
+        array([[1., 1., 2., 2.],
+               [1., 1., 2., 2.]], dtype=float32)
+    """
 
     linear = True
 
@@ -124,6 +135,11 @@ class GaussianBlur(Operator):
     Args:
         sigma: standard deviation in pixels.
         size: side of the kernel in pixels, odd; by default 6 sigma, which holds 99.7 % of the weight of either axis.
+
+    Example:
+        >>> blur = GaussianBlur(sigma=2.0, size=13)
+        >>> blur.kernel.shape, round(float(blur.kernel.sum()), 6)
+        ((13, 13), 1.0)
     """
 
     linear = True
@@ -161,6 +177,10 @@ class MotionBlur(Operator):
     Args:
         length: of the line in pixels.
         angle: degrees from the horizontal, counterclockwise.
+
+    Example:
+        >>> MotionBlur(length=3, angle=0).kernel.shape[0] % 2
+        1
     """
 
     linear = True
@@ -212,6 +232,10 @@ class Measure(Operator):
         count: numbers in the measurement.
         seed: of the matrix.
         shape: height, width and channels of the pictures.
+
+    Example:
+        >>> Measure(10, shape=(8, 8, 3))(tf.zeros((2, 8, 8, 3))).shape
+        TensorShape([2, 10])
     """
 
     linear = True

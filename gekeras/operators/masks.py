@@ -1,4 +1,4 @@
-"""Missing pixels: what is known of a picture is 1 in a mask, and the rest of the picture is 0, mid grey."""
+"""Missing pixels: what is known of a picture is 1 in a mask, and the rest of the picture is 0, mid gray."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class Mask(Operator):
 
     Raises:
         ValueError: another shape, other values, or nothing known.
+
+    Example:
+        >>> Mask([[1, 0]])(tf.ones((1, 1, 2, 1)))[0, ..., 0].numpy()
+        array([[1., 0.]], dtype=float32)
     """
 
     linear = True
@@ -55,6 +59,11 @@ class BlockMask(Operator):
 
     Args:
         size: side of the block over that of the picture, above 0 and below 1.
+
+    Example:
+        >>> known = BlockMask(0.5).known((1, 8, 8, 3), seed=(0, 2))
+        >>> float(tf.reduce_sum(1 - known))
+        16.0
     """
 
     def __init__(self, size: float = 0.5):

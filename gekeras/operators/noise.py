@@ -14,6 +14,11 @@ class Noise(Operator):
     Args:
         sigma: standard deviation on [-1, 1]; 0.5 in the paper.
         clip: False keeps what leaves the range.
+
+    Example:
+        >>> x = tf.zeros((1, 2, 2, 1))
+        >>> bool(tf.reduce_all(Noise(0.5)(x, (0, 1)) == Noise(0.5)(x, (0, 1))))
+        True
     """
 
     def __init__(self, sigma: float = 0.5, clip: bool = True):
@@ -31,10 +36,14 @@ class Noise(Operator):
 class MultiplicativeNoise(Operator):
     """Speckle: the intensities u = (x + 1) / 2 times (1 + sigma n), clipped to [0, 1], back on [-1, 1].
 
-    Intensities, because a product with x itself would leave mid grey, 0 on [-1, 1], free of noise.
+    Intensities, because a product with x itself would leave mid gray, 0 on [-1, 1], free of noise.
 
     Args:
         sigma: standard deviation of the factor.
+
+    Example:
+        >>> float(MultiplicativeNoise(0.5)(-tf.ones((1, 1, 1, 1)), (0, 1))[0, 0, 0, 0])  # black stays black
+        -1.0
     """
 
     def __init__(self, sigma: float = 0.5):
@@ -54,6 +63,10 @@ class JPEG(Operator):
 
     Args:
         quality: 1 to 100.
+
+    Example:
+        >>> JPEG(quality=50)(tf.zeros((1, 8, 8, 3))).shape
+        TensorShape([1, 8, 8, 3])
     """
 
     def __init__(self, quality: int = 10):

@@ -25,6 +25,14 @@ class Task:
         measure: A, the linear part of P, or None where P has none that is known.
         factor: side of the picture over the side of the measurement.
         parameters: what `make_task` needs beside the name to make this task again.
+
+    Example:
+        >>> task = make_task("superres", 64, 3)
+        >>> task.observe(tf.zeros((1, 64, 64, 3))).shape, task.factor
+        (TensorShape([1, 64, 64, 3]), 4)
+        >>> from gekeras.operators import Function
+        >>> Task("fog", Function(lambda images: 0.4 * images + 0.6), measure=None).exact
+        False
     """
 
     name: str
@@ -116,13 +124,13 @@ def custom(name: str, operator: Operator, parameters: dict[str, Any], resolution
         ValueError: another shape, and not linear.
     """
     shape = (1, resolution, resolution, channels)
-    found = tuple(operator(tf.zeros(shape), tf.constant([0, 0])).shape)
+    shape_of_result = tuple(operator(tf.zeros(shape), tf.constant([0, 0])).shape)
     linear = operator if operator.linear else Identity() if isinstance(operator, BlockMask) else None
-    if found == shape:
+    if shape_of_result == shape:
         return Task(name, operator, measure=linear, parameters=parameters)
     if linear is None:
         raise ValueError(
-            f"operator of {name} turns {list(shape)} into {list(found)}; only a linear one may change the shape"
+            f"operator of {name} turns {list(shape)} into {list(shape_of_result)}; only a linear one may change the shape"
         )
     back = Adjoint(operator)
     return Task(name, operator, back, Compose(operator, back), operator, parameters=parameters)

@@ -79,11 +79,11 @@ def windows(image: np.ndarray) -> list[Box]:
     """
     height, width, channels = _checked_shape(image)
     if channels not in (1, 3):
-        raise ValueError(f"faces are searched in grey or RGB pictures, received {channels} channels")
-    grey = np.asarray(image, np.float32) @ (_LUMA if channels == 3 else np.ones(1, np.float32))
+        raise ValueError(f"faces are searched in gray or RGB pictures, received {channels} channels")
+    gray = np.asarray(image, np.float32) @ (_LUMA if channels == 3 else np.ones(1, np.float32))
     factor = np.clip(max(height, width), SHORTEST, LONGEST) / max(height, width)
     rows, columns = (max(1, round(n * factor)) for n in (height, width))
-    searched = _resample(grey[..., None], (0, height, rows), (0, width, columns))[..., 0]
+    searched = _resample(gray[..., None], (0, height, rows), (0, width, columns))[..., 0]
     margin = math.ceil(min(rows, columns) * MARGIN)
     found = _faces(np.pad(searched.astype(np.float64), margin, mode="edge"))
     scale = np.array([height / rows, width / columns])  # equal but for the rounding
@@ -96,10 +96,10 @@ def windows(image: np.ndarray) -> list[Box]:
     return sorted(boxes, key=lambda box: (-box.side, box.top, box.left))
 
 
-def _faces(grey: np.ndarray) -> list[np.ndarray]:
+def _faces(gray: np.ndarray) -> list[np.ndarray]:
     """Mean windows (top, left, side) of the groups that are faces, strongest first."""
-    here, there = _hits(grey), _hits(grey[:, ::-1])
-    there[:, 1] = grey.shape[1] - there[:, 1] - there[:, 2]
+    here, there = _hits(gray), _hits(gray[:, ::-1])
+    there[:, 1] = gray.shape[1] - there[:, 1] - there[:, 2]
     hits, mirrored = np.concatenate([here, there]), np.repeat([False, True], [len(here), len(there)])
     weights = _weights(hits[:, 2])
     faces = []
@@ -121,14 +121,14 @@ def _cascade():
     return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
 
 
-def _hits(grey: np.ndarray) -> np.ndarray:
+def _hits(gray: np.ndarray) -> np.ndarray:
     """Every window (top, left, side) that the cascade accepts, `[n, 3]`, in the order of the rows."""
     # The mean is removed because the detector sums the picture in float32, which is exact enough around zero only.
-    grey = np.ascontiguousarray(grey - grey.mean())
-    limit = (min(grey.shape), min(grey.shape))
+    gray = np.ascontiguousarray(gray - gray.mean())
+    limit = (min(gray.shape), min(gray.shape))
     # One window is enough (1), none are merged (1.0): with several threads the detector's own grouping depends on their
     # order. By position, since the names of these two arguments differ between releases.
-    found = _cascade().detect_multi_scale(grey, SCALE_STEP, 1.0, (24, 24), limit, 1, 1.0)
+    found = _cascade().detect_multi_scale(gray, SCALE_STEP, 1.0, (24, 24), limit, 1, 1.0)
     return np.array(sorted((hit["r"], hit["c"], hit["width"]) for hit in found), np.float64).reshape(-1, 3)
 
 

@@ -5,7 +5,7 @@ Each way of cutting a picture knows how the restored pieces become a picture aga
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,6 +94,18 @@ def observe(path: Path, request: Request) -> Observation:
     return cut(path, picture, known, truth, request)
 
 
+def stack_pieces(items: list[Observation]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The measurements `[n, ...]` and masks `[n, h, w, 1]` of all inputs' pieces."""
+    known = None if items[0].known is None else np.concatenate([item.known for item in items])
+    return np.concatenate([item.measurements for item in items]), known
+
+
+def places_of(items: list[Observation]) -> Iterator[tuple[Observation, slice]]:
+    """Each input with the place of its pieces among those of all."""
+    ends = np.cumsum([len(item.measurements) for item in items])
+    return ((item, slice(end - len(item.measurements), end)) for item, end in zip(items, ends))
+
+
 def _square(path, picture, known, truth, request: Request) -> Observation:
     """The center square, reduced to the model's size."""
     side, (height, width) = request.side, picture.shape[:2]
@@ -144,7 +156,7 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
     """The faces, each cropped as the training pictures were; put back into the photograph, which superres enlarges."""
     boxes = faces.find(picture)
     if not boxes:
-        raise images.ImageError(path, "no face found; without alignment its center square is taken")
+        raise images.ImageError(path, "no face places; without alignment its center square is taken")
     if truth is not None and truth.shape != picture.shape:
         raise images.ImageError(
             request.options.reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too"
@@ -165,8 +177,8 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
             photo = faces.paste(photo, patch, faces.Box(*(grow * number for number in box)))
         return photo
 
-    found = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
-    note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {found}"
+    places = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
+    note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {places}"
     return Observation(path, y, hole, y, _truth(crops, true, request), _same, place, note)
 
 

@@ -29,7 +29,13 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def split(image: np.ndarray, tile: int, overlap: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """The tiles `[n, tile, tile, c]` of `[h, w, c]`, row by row, and the (top, left) of each. Raises: as `starts`."""
+    """The tiles `[n, tile, tile, c]` of `[h, w, c]`, row by row, and the (top, left) of each. Raises: as `starts`.
+
+    Example:
+        >>> tiles, places = split(np.zeros((8, 12, 3)), tile=8, overlap=4)
+        >>> tiles.shape, places
+        ((2, 8, 8, 3), [(0, 0), (0, 4)])
+    """
     image = np.asarray(image)
     if image.ndim != 3:
         raise ValueError(f"an image has shape [h, w, c], received {list(image.shape)}")

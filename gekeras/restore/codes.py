@@ -61,6 +61,11 @@ class CodeFile:
         encoder: checksum of that encoder, in hex: another encoder's code means another picture.
         resolution: side of the pictures in pixels.
         bits: 32, 16 or 8 for each number in the file.
+
+    Example:
+        >>> file = CodeFile(np.zeros((1, 4), np.float32), ["a.png"], "faces-64", "reconstruct", "00ff", 64, bits=8)
+        >>> bits_per_pixel(file.code.shape[1], file.bits, file.resolution)
+        0.0234375
     """
 
     code: np.ndarray
@@ -84,6 +89,11 @@ def quantize(code: np.ndarray, bits: int) -> Packed:
     Raises:
         ValueError: bits that are not in `BITS`, another shape, or numbers that are not finite, or too large for the bits
             (float16 ends at 65504).
+
+    Example:
+        >>> packed = quantize(np.float32([[0.0, 0.5, 1.0]]), 8)
+        >>> dequantize(packed).round(2)
+        array([[0. , 0.5, 1. ]], dtype=float32)
     """
     _check_bits(bits)
     code = np.asarray(code, np.float32)

@@ -80,18 +80,19 @@ def decode(
     given = {name: value for name, value in changes.items() if value is not None}
     options = model.options(fidelity, **{"pixel_weight": 0.0, **given})  # a code has no pixels to compare with
     target = model.code_target(file.code[:1], options)
-    rounds = memory.slices(len(file.code), memory.for_solve(model, options, target, batch).size)
+    at_once = memory.for_solve(model, options, target, batch).size
+    rounds = memory.slices(len(file.code), at_once)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)
-    found = []
+    pictures = []
     for part in rounds:
-        done = len(found) * options.steps
+        done = len(pictures) * options.steps
 
         def callback(step, loss, latent, done=done):
             progress(done + step, total)
 
-        solution = model.solve_code(file.code[part], options, callback=callback, chunk=chunk)
-        found.append(np.clip(solution.image, -1, 1))
-    return np.concatenate(found)
+        solution = model.solve_code(file.code[part], options, callback=callback, chunk=chunk, at_once=at_once)
+        pictures.append(np.clip(solution.image, -1, 1))
+    return np.concatenate(pictures)
 
 
 def describe(file: codes.CodeFile, error: float, size: int) -> str:

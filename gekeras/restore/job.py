@@ -1,103 +1,78 @@
-"""One call's work: a model, what is solved of every input, and what it takes to solve and write it."""
+"""One call's work, once its files and places have been checked: networks, pieces, solves, results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import plots
 from ..config import PictureOptions, SolveOptions
 from ..generative_encoder import GenerativeEncoder
 from ..networks import ModelOptions
-from ..pictures.observations import Observation, Request, observe
+from ..pictures.observations import Observation, Request, observe, places_of, stack_pieces
+from ..solve import Solution
 from . import batches, memory, results, uncertainty
 from .paths import Places
+from .results import Restored
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is restored, with what, and how.
-
-    Attributes:
-        preset: name of the preset; None where nothing of one is used.
-        items: every input, made ready.
-        options: of the solves; None for a preview, which solves nothing.
-        samples: solves of each piece, for their uncertainty; None: one.
-        batch: pieces at once.
-    """
-
-    model: GenerativeEncoder
-    preset: str | None
-    items: list[Observation]
-    options: SolveOptions | None
-    samples: int | None
-    batch: memory.Batch
-
-    @property
-    def solves(self) -> int:
-        """Of all pieces, samples included."""
-        return (self.samples or 1) * sum(len(item.measurements) for item in self.items)
-
-    @property
-    def notes(self) -> list[str]:
-        """What was done to the files, and the batch where there are several."""
-        lines = [item.note for item in self.items if item.note]
-        verb = "solving" if self.options else "decoding"
-        return [*lines, f"{verb} {self.batch.note()}"] if self.solves > self.batch.size else lines
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The restored inputs, and the first one's pictures on the way if they were asked for."""
-
-    restored: list[batches.Restored]
-    frames: list[np.ndarray] = field(default_factory=list)
-
-
-def prepare(
+def restore(
     inputs: list[Path],
-    model: ModelOptions,
+    places: Places,
+    networks: ModelOptions,
     pictures: PictureOptions,
     fidelity: str,
     changes: Mapping[str, Any],
     *,
     preview: bool = False,
     samples: int | None = None,
-    batch: int | None = None,
-) -> Job:
-    """Load the networks, read and cut the pictures, see how many fit the memory. Args, Raises: as `pipeline.files`."""
-    network, preset = GenerativeEncoder.from_options(model), model.load_preset()
-    options = network.options(fidelity, **changes)
-    network.check(options)
-    request = Request(network.task, *network.shape[1:], pictures, options.seed)
-    items = [observe(path, request) for path in inputs]
-    used = None if preview else options
-    size = batches.batch_of(network, items, used, batch)
-    return Job(network, preset.name if preset else None, items, used, samples, size)
+    asked: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    progress: batches.Progress = batches.no_progress,
+) -> list[tuple[Restored, dict[str, Any]]]:
+    """Load, read, solve, write. Args and Raises: as `pipeline.files`, whose `batch` is `asked`.
 
-
-def run(job: Job, progress: Callable[[int, int, float], None], frames: bool = False) -> Outcome:
-    """Solve, or for a preview decode, every piece.
-
-    Args:
-        frames: keep the first input's picture on the way.
+    Returns:
+        What was restored of each input, and its record.
     """
-    if job.options is None:
-        return Outcome(batches.preview(job.model, job.items, job.batch))
-    if job.samples:
-        how = (job.model, job.items, job.options, job.samples, job.batch, progress)
-        return Outcome(uncertainty.restore_items(*how))
-    kept: list[np.ndarray] = []
-    watch = _frame_keeper(job.model, job.items[0], kept) if frames else None
-    return Outcome(batches.solve(job.model, job.items, job.options, job.batch, progress, watch), kept)
+    model = GenerativeEncoder.from_options(networks)
+    options = model.options(fidelity, **changes)
+    model.check(options)
+    items = [observe(path, Request(model.task, *model.shape[1:], pictures, options.seed)) for path in inputs]
+    options = None if preview else options
+    y, known = stack_pieces(items)
+    batch = batches.choose_batch(model, y, known, options, asked)
+    for line in _notes(items, options, (samples or 1) * len(y), batch):
+        tell(line)
+    frames: list[np.ndarray] = []
+    watch = _frame_keeper(model, items[0], frames) if places.animate else None
+    solution, deviation = _solve(model, y, known, options, samples, batch.size, progress, watch)
+    restored = assemble(items, solution, deviation, samples)
+    return results.write(places, items, model, networks, options, restored, batch, frames)
+
+
+def _notes(items: list[Observation], options: SolveOptions | None, solves: int, batch: memory.Batch) -> list[str]:
+    """What was done to the files, and the batch where there are several."""
+    lines = [item.note for item in items if item.note]
+    return [*lines, f"{'solving' if options else 'decoding'} {batch.note()}"] if solves > batch.size else lines
+
+
+def _solve(
+    model: GenerativeEncoder, y, known, options: SolveOptions | None, samples: int | None, batch: int, progress, watch
+) -> tuple[Solution, np.ndarray | None]:
+    """Every piece solved, or decoded where there are no options; with samples also their deviation `[n, h, w]`."""
+    if options is None:
+        return batches.decode_batches(model, y, known, batch), None
+    if samples is None:
+        return batches.solve_batches(model, y, known, options, batch, progress=progress, watch=watch), None
+    ensemble = uncertainty.solve_ensemble(model, y, options, known=known, samples=samples, batch=batch, progress=progress)
+    return ensemble.solution, ensemble.deviation
 
 
 def _frame_keeper(model: GenerativeEncoder, item: Observation, frames: list[np.ndarray]):
-    """A `watch` of `batches.solve` that keeps the input's picture at each call."""
+    """A `watch` of `batches.solve_batches` that keeps the input's picture at each call."""
 
     def watch(_step, latent):
         pieces = np.clip(model.generate(latent[: len(item.measurements)]), -1, 1)
@@ -107,13 +82,19 @@ def _frame_keeper(model: GenerativeEncoder, item: Observation, frames: list[np.n
     return watch
 
 
-def write(job: Job, places: Places, outcome: Outcome) -> list[tuple[Path, np.ndarray, dict[str, Any]]]:
-    """Pictures, records, and what else was asked for; (path, picture, record) of each input."""
-    found = outcome.restored
-    records = results.records(job.items, job.model, job.options, found, job.preset, job.batch)
-    results.write(places, found, records)
-    if places.panel:
-        results.write_panel(places.panel, job.items, job.model.task, found, records)
-    if places.animate:
-        plots.animation(places.animate, [*outcome.frames, found[0].image])
-    return [(path, each.image, record) for path, each, record in zip(places.pictures, found, records)]
+def assemble(
+    items: list[Observation], solution: Solution, deviation: np.ndarray | None, samples: int | None
+) -> list[Restored]:
+    """Each input's pieces, joined and placed; so are their deviations, which are black around the faces of a photograph:
+    there nothing was restored."""
+    restored = []
+    for item, place in places_of(items):
+        pictures = item.join(np.clip(solution.image[place], -1, 1))
+        unsure = None
+        if deviation is not None:
+            joined = item.join(deviation[place][..., None])
+            gray = uncertainty.gray(joined)
+            unsure = results.Uncertainty(gray, item.place(gray, -1), uncertainty.describe(joined, samples))
+        loss, steps = float(solution.loss[place].mean()), int(solution.steps[place].max())
+        restored.append(Restored(pictures, item.place(pictures), loss, steps, solution.seconds, unsure))
+    return restored

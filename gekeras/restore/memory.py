@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ..config import SolveOptions
 from ..generative_encoder import GenerativeEncoder
-from ..solve import Target, starts
+from ..solve import Target
 
 MOST = 64  # pictures at once: beyond it a picture gets no cheaper
 SHARE = 0.5  # of the free memory: the rest is for the kernels' scratch, fragmentation and everybody else
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 
 def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, asked: int | None = None) -> Batch:
-    """The batch of a job of solves.
+    """The batch of a job of solves; its size is also their `at_once`.
 
     The loop is compiled on the way as the solves will use it, so that this costs a tenth of a second.
 
@@ -65,12 +65,9 @@ def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, a
         target: of one or more of the job's pictures.
         asked: the user's own number, which is taken as it is.
     """
-    solver = model.solver(options)
-    batch = Batch(asked) if asked else of_need(need_of(solver.compiled(target, model.latent_size, options)))
-    for each in (solver, model.solver(options, options.precision)):  # the same one in float32
-        each.screened = min(batch.size, starts.CHUNK)  # a pass forward alone needs less than a step
-        each.at_once = batch.size
-    return batch
+    if asked:
+        return Batch(asked)
+    return of_need(need_of(model.solver(options).compiled(target, model.latent_size, options)))
 
 
 def for_decoding(model: GenerativeEncoder, observation, asked: int | None = None) -> Batch:

@@ -45,23 +45,29 @@ def plan(inputs: list[Path], options: PictureOptions, outputs: Outputs, several:
         ValueError: an input that is no picture, by its header; a mask, box or reference for several inputs; or a place as
             `output_paths` refuses it, or where an input or another result is.
     """
-    sources = [*inputs, *options.files.values()]
-    for path in sources:
-        images.size(path)
     for name in ("reference", "mask", "box"):
         if getattr(options, name) is not None and len(inputs) > 1:
             raise ValueError(f"{name} belongs to one picture; {len(inputs)} are given")
+    sources = [*inputs, *options.files.values()]
+    pictures = output_paths(inputs, outputs.output)
+    deviations = [_deviation_path(path) for path in pictures] if several else []
+    results = [*pictures, *deviations]
+    for path in pictures:
+        if _among(path, inputs):
+            raise ValueError(f"{path} is an input; name another output")
+    for path in results:
+        _check_free(path, sources)
+    for path in filter(None, (outputs.panel, outputs.animate)):
+        _check_free(path, sources, results)
+    for path in sources:
+        images.size(path)
     if outputs.panel:
         plots.check_path(outputs.panel)
     if outputs.animate:
         plots.check_animation_path(outputs.animate)
-    pictures = output_paths(inputs, outputs.output)
-    deviations = _deviation_paths(pictures) if several else []
-    results = [*pictures, *deviations]
-    for extra in filter(None, (outputs.panel, outputs.animate)):
-        _check_free(extra, sources, results)
-    for path in results:
-        _check_free(path, sources)
+    made = outputs.output is not None and not outputs.output.exists()  # a folder, when there is something to put into it
+    for path in [*results, *(path.with_suffix(".json") for path in pictures)]:
+        files.check_writable(outputs.output if made and path.parent == outputs.output else path)
     return Places(pictures, deviations, outputs.panel, outputs.animate)
 
 
@@ -69,42 +75,26 @@ def output_paths(inputs: list[Path], output: Path | None) -> list[Path]:
     """Where each picture goes: `NAME.restored.png` beside its input, the file given for one input, or a folder for any.
 
     Raises:
-        ValueError: a file for several inputs, two inputs with one result, a result over an input, an unwritable place.
+        ValueError: a file for several inputs, two inputs with one result, or a file whose suffix is no picture's.
     """
     folder = output if output is not None and (output.is_dir() or not output.suffix) else None
     if output is not None and folder is None and len(inputs) > 1:
         raise ValueError(f"{output} is a file, but there are {len(inputs)} inputs; give a folder")
-    names = [f"{p.stem}.restored.png" for p in inputs]
+    if output is not None and folder is None and output.suffix.lower() not in images.SUFFIXES:
+        raise images.ImageError(output, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
+    names = [f"{path.stem}.restored.png" for path in inputs]
     if folder:
         paths = [folder / name for name in names]
     else:
-        paths = [output] if output else [p.with_name(name) for p, name in zip(inputs, names)]
+        paths = [output] if output else [path.with_name(name) for path, name in zip(inputs, names)]
     if len(set(paths)) < len(paths):
         raise ValueError("two inputs of one name would have the same output; solve them one at a time")
-    if folder and not folder.is_dir():
-        files.check_writable(folder / "x" if folder.exists() else folder)  # made when there is something to put into it
-        return paths
-    for path in paths:
-        _check_place(path, inputs)
     return paths
 
 
-def _deviation_paths(paths: list[Path]) -> list[Path]:
-    """`NAME.uncertainty.png` for `NAME.restored.png` or for `NAME.jpg`. Raises ValueError for an unwritable place."""
-    found = [path.with_name(f"{path.stem.removesuffix('.restored')}.uncertainty.png") for path in paths]
-    for path in found:
-        if path.parent.is_dir():  # a folder that is not there yet has been checked with the results
-            files.check_writable(path)
-    return found
-
-
-def _check_place(path: Path, inputs: list[Path]) -> None:
-    if path.suffix.lower() not in images.SUFFIXES:
-        raise images.ImageError(path, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
-    if _among(path, inputs):
-        raise ValueError(f"{path} is an input; name another output")
-    for written in (path, path.with_suffix(".json")):
-        files.check_writable(written)
+def _deviation_path(path: Path) -> Path:
+    """`NAME.uncertainty.png` for `NAME.restored.png` or for `NAME.jpg`."""
+    return path.with_name(f"{path.stem.removesuffix('.restored')}.uncertainty.png")
 
 
 def _check_free(path: Path, sources: list[Path], results: list[Path] = ()) -> None:

@@ -35,8 +35,8 @@ class Result:
     def summary(self) -> str:
         """`out.png: loss 1.2 after 100 steps, 8.1 s, MSE 0.04, PSNR 19.4 dB, SSIM 0.62 (bicubic: 0.03, 20.8 dB, 0.65)`."""
         record = self.record
-        how = f"loss {record['loss']:.3f} after {record['steps']} steps" if record["method"] == "GE" else "decoder alone"
-        text = f"{self.path}: {how}, {record['seconds']:.1f} s"
+        outcome = f"loss {record['loss']:.3f} after {record['steps']} steps" if record["method"] == "GE" else "decoder alone"
+        text = f"{self.path}: {outcome}, {record['seconds']:.1f} s"
         if found := record.get("uncertainty"):
             text += f", confidence {found['confidence']:.2f} from {found['samples']} samples"
         for name, form in (
@@ -97,8 +97,17 @@ def files(
 
     from . import job  # TensorFlow, which takes seconds
 
-    work = job.prepare(inputs, model, pictures, fidelity, changes or {}, preview=preview, samples=samples, batch=batch)
-    for line in work.notes:
-        tell(line)
-    written = job.write(work, places, job.run(work, progress, frames=outputs.animate is not None))
-    return [Result(*each) for each in written]
+    restored = job.restore(
+        inputs,
+        places,
+        model,
+        pictures,
+        fidelity,
+        changes or {},
+        preview=preview,
+        samples=samples,
+        asked=batch,
+        tell=tell,
+        progress=progress,
+    )
+    return [Result(path, each.image, record) for path, (each, record) in zip(places.pictures, restored)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,66 @@ from .. import files, images, metrics, plots
 from .._version import __version__
 from ..config import SolveOptions, to_dict
 from ..generative_encoder import GenerativeEncoder
+from ..networks import ModelOptions
 from ..operators import Identity, Task
 from ..pictures.observations import Observation, enlarge
 from . import memory
-from .batches import Restored
 from .paths import Places
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What several solves of one input disagree about, as gray pictures in [-1, 1], and in numbers for its record."""
+
+    pictures: np.ndarray  # [r, H, W, 1]
+    image: np.ndarray  # [H', W', 1]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One input restored: r pictures to score, the picture to write, and numbers over its pieces."""
+
+    pictures: np.ndarray  # [r, H, W, c]
+    image: np.ndarray  # [H', W', c]
+    loss: float
+    steps: int
+    seconds: float
+    uncertainty: Uncertainty | None = None
+
+
+def write(
+    places: Places,
+    items: list[Observation],
+    model: GenerativeEncoder,
+    networks: ModelOptions,
+    options: SolveOptions | None,
+    restored: list[Restored],
+    batch: memory.Batch,
+    frames: list[np.ndarray],
+) -> list[tuple[Restored, dict[str, Any]]]:
+    """Each picture, its deviation if there is one, then its record under the picture's stem; then what else was asked for.
+
+    Args:
+        options: of the solves; None for a preview.
+        frames: the first input's picture on the way, for an animation.
+
+    Returns:
+        What was restored of each input, and its record.
+    """
+    preset = networks.load_preset()
+    notes = records(items, model, options, restored, preset.name if preset else None, batch)
+    for k, (path, each) in enumerate(zip(places.pictures, restored)):
+        path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
+        images.write(path, each.image)
+        if each.uncertainty:
+            images.write(places.deviations[k], each.uncertainty.image)
+        files.write_json(path.with_suffix(".json"), notes[k])
+    if places.panel:
+        write_panel(places.panel, items, model.task, restored, notes)
+    if places.animate:
+        plots.animation(places.animate, [*frames, restored[0].image])
+    return list(zip(restored, notes))
 
 
 def scores(item: Observation, pictures: np.ndarray, task: Task) -> dict[str, Any]:
@@ -24,10 +80,10 @@ def scores(item: Observation, pictures: np.ndarray, task: Task) -> dict[str, Any
     enlargement where the task enlarges, the observation itself where it was degraded."""
     if item.truth is None:
         return {}
-    found = {"metrics": _mean_scores(pictures, item.truth)}
+    scored = {"metrics": _mean_scores(pictures, item.truth)}
     if plain := without_model(item, task):
-        found[plain[0]] = _mean_scores(plain[1], item.truth)
-    return found
+        scored[plain[0]] = _mean_scores(plain[1], item.truth)
+    return scored
 
 
 def without_model(item: Observation, task: Task) -> tuple[str, np.ndarray] | None:
@@ -90,16 +146,6 @@ def records(
         }
         for item, restored in zip(items, found)
     ]
-
-
-def write(places: Places, found: list[Restored], notes: list[dict[str, Any]]) -> None:
-    """Each picture, its deviation if there is one, then its record under the picture's stem; whole files or none."""
-    for k, (path, restored, record) in enumerate(zip(places.pictures, found, notes)):
-        path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
-        images.write(path, restored.image)
-        if restored.uncertainty:
-            images.write(places.deviations[k], restored.uncertainty.image)
-        files.write_json(path.with_suffix(".json"), record)
 
 
 def write_panel(

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..config import SolveOptions
 from ..generative_encoder import GenerativeEncoder, full_mask
-from ..pictures.observations import Observation
 from ..solve import Solution, starts
 from . import batches, memory
 
@@ -24,8 +22,6 @@ SAMPLES = 8
 PERTURBATION = 0.5  # an angle of about 27 degrees between the starter's latent and a sample's start
 SCALE = 0.2  # the deviation of a picture of confidence 1/2
 WHITE = 0.5  # the deviation that is drawn white: near that of values drawn evenly from [-1, 1], 0.58
-
-Progress = Callable[[int, int, float], None]
 
 
 class Ensemble(NamedTuple):
@@ -60,7 +56,7 @@ def solve_ensemble(
     samples: int = SAMPLES,
     perturbation: float = PERTURBATION,
     batch: int | None = None,
-    progress: Progress = lambda done, total, loss: None,
+    progress: batches.Progress = batches.no_progress,
 ) -> Ensemble:
     """Solve each picture several times, and compare the results.
 
@@ -88,19 +84,19 @@ def solve_ensemble(
     if batch is None:
         target = model.target(y[:1], options, None if known is None else known[:1])
         batch = memory.for_solve(model, options, target).size
-    how = dict(samples=samples, perturbation=perturbation, batch=batch)
-    initial = first_latents(model, y, options, known=known, **how)
-    rounds, found = memory.slices(len(y), max(1, batch // samples)), []
+    initial = first_latents(model, y, options, known=known, samples=samples, perturbation=perturbation, batch=batch)
+    rounds, compared = memory.slices(len(y), max(1, batch // samples)), []
     for i, part in enumerate(rounds):
 
         def tell(done, total, loss, i=i):
             progress(i * total + done, len(rounds) * total, loss)
 
-        rows = [None if array is None else np.repeat(array[part], samples, axis=0) for array in (y, known)]
+        repeated = [None if array is None else np.repeat(array[part], samples, axis=0) for array in (y, known)]
         begin = np.concatenate(initial[part])
-        found.append(_compare(batches.solve_batches(model, *rows, options, batch, initial=begin, progress=tell), samples))
-    solutions, deviations, latents, losses = zip(*found)
-    solution = batches.merge(solutions)._replace(seconds=time.perf_counter() - began)
+        solution = batches.solve_batches(model, *repeated, options, batch, initial=begin, progress=tell)
+        compared.append(_compare(solution, samples))
+    solutions, deviations, latents, losses = zip(*compared)
+    solution = batches.merge_solutions(solutions)._replace(seconds=time.perf_counter() - began)
     deviation = np.concatenate(deviations)
     return Ensemble(solution, deviation, confidence_of(deviation), np.concatenate(latents), np.concatenate(losses))
 
@@ -163,43 +159,20 @@ def rms(values) -> np.ndarray:
     return np.sqrt(np.square(values).reshape(len(values), -1).mean(axis=1))
 
 
-def grey(deviation) -> np.ndarray:
-    """A deviation as the grey of a picture: 0 -> -1, black; `WHITE` and above -> 1."""
+def gray(deviation) -> np.ndarray:
+    """A deviation as the gray of a picture: 0 -> -1, black; `WHITE` and above -> 1."""
     return np.clip(2 * np.asarray(deviation) / WHITE - 1, -1, 1)
 
 
-def restore_items(
-    model: GenerativeEncoder,
-    items: list[Observation],
-    options: SolveOptions,
-    samples: int = SAMPLES,
-    batch: memory.Batch = memory.Batch(memory.MOST),  # noqa: B008
-    progress: Progress = lambda done, total, loss: None,
-) -> list[batches.Restored]:
-    """As `batches.solve`, with the spread of each input: that of its pieces, joined and placed as they are.
-
-    Around the faces of a photograph it is black: there nothing was restored.
-
-    Raises ValueError as `solve_ensemble`.
-    """
-    y, known = batches.stack(items)
-    found = solve_ensemble(model, y, options, known=known, samples=samples, batch=batch.size, progress=progress)
-    uncertain = [_uncertainty(item, found.deviation[part], samples) for item, part in batches.parts_of(items)]
-    pairs = zip(batches.gather(items, found.solution), uncertain)
-    return [dataclasses.replace(restored, uncertainty=uncertainty) for restored, uncertainty in pairs]
-
-
-def _uncertainty(item: Observation, deviation: np.ndarray, samples: int) -> batches.Uncertainty:
-    joined = item.join(deviation[..., None])
-    record = {
+def describe(deviation: np.ndarray, samples: int) -> dict[str, Any]:
+    """The numbers of one picture's deviation `[...]`, for its record."""
+    return {
         "samples": samples,
-        "deviation": float(joined.mean()),
-        "rms": float(rms(joined[None])[0]),
-        "confidence": float(confidence_of(joined[None])[0]),
+        "deviation": float(np.mean(deviation)),
+        "rms": float(rms(deviation[None])[0]),
+        "confidence": float(confidence_of(deviation[None])[0]),
         "white": WHITE,
     }
-    pictures = grey(joined)
-    return batches.Uncertainty(pictures, item.place(pictures, -1), record)
 
 
 def _compare(solution: Solution, samples: int) -> tuple[Solution, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,5 +1,5 @@
 """The solving phase: equation (3) for any generator, encoder and forward map given as callables."""
 
-from .loop import Solution as Solution
-from .loop import Solver as Solver
 from .objective import Target as Target
+from .solver import Solution as Solution
+from .solver import Solver as Solver

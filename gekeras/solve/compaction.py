@@ -23,11 +23,15 @@ LEAVING = 1 / 8
 class Crowd(NamedTuple):
     """`n` pictures, of which `k` are still computed."""
 
-    state: Any  # `loop.State` of the k
+    state: Any  # `descent.State` of the k
     target: Target  # of the k
     rows: np.ndarray  # [k] which of the n they are
-    losses: np.ndarray  # [n] objective of each picture's latest iterate
-    others: Any = None  # `loop.State` of all n when the last ones left, without the optimizer's part; None before
+    everyone: Any  # `descent.State` of all n when the last ones left, without the optimizer's part
+
+
+def gathered(state: Any, target: Target) -> Crowd:
+    """All n pictures, before any has left."""
+    return Crowd(state, target, np.arange(target.count), state._replace(optimizer=()))
 
 
 def gather(state: Any, rows: np.ndarray) -> Any:
@@ -55,13 +59,13 @@ def whole(crowd: Crowd) -> Any:
     """The state of all n pictures, those that have left as they left; without the optimizer's part, which has done its
     work."""
     state = crowd.state._replace(optimizer=())
-    if crowd.others is None:
+    if len(crowd.rows) == crowd.everyone.point.shape[0]:
         return state
 
     def put(old, new):
         return tf.tensor_scatter_nd_update(old, crowd.rows[:, None], new) if new.shape.rank else new
 
-    return tf.nest.map_structure(put, crowd.others, state)
+    return tf.nest.map_structure(put, crowd.everyone, state)
 
 
 def shrink(crowd: Crowd) -> Crowd:
@@ -70,30 +74,34 @@ def shrink(crowd: Crowd) -> Crowd:
     if not active.any() or np.mean(~active) < LEAVING:
         return crowd
     kept = np.flatnonzero(active)
-    return Crowd(gather(crowd.state, kept), crowd.target.of(kept), crowd.rows[kept], crowd.losses, whole(crowd))
+    return Crowd(gather(crowd.state, kept), crowd.target.take(kept), crowd.rows[kept], whole(crowd))
 
 
-def advance(run, crowd: Crowd, stop: int, patience: int | None) -> tuple[Crowd, np.ndarray]:
-    """Steps until `stop`, or until every picture has converged.
+def advance(run, crowd: Crowd, steps: int, patience: int | None) -> tuple[Crowd, np.ndarray]:
+    """So many steps, or until every picture has converged.
 
     Args:
-        run: the compiled loop, (state, target, stop) -> (state, objective at each iterate `[steps, k]`).
-        patience: pictures leave after every so many steps, when `loop` finds out who has converged; None: they stay.
+        run: the compiled loop, (state, target, steps) -> (state, objective at each iterate `[steps, k]`).
+        patience: pictures leave after every so many steps, when the loop finds out who has converged; None: they stay.
 
     Returns:
         The crowd, and the objective at each iterate `[steps, n]`: a picture that has left repeats its last one.
     """
-    blocks = []
-    while (step := int(crowd.state.step)) < stop and bool(tf.reduce_any(crowd.state.active)):
-        # At step k * patience, k > 0, convergence is found out: the border lies right behind it.
-        border = min(stop, (max(step - 1, 0) // patience + 1) * patience + 1) if patience else stop
-        state, found = run(crowd.state, crowd.target, border)
-        block = np.repeat(crowd.losses[None], found.shape[0], axis=0)
-        block[:, crowd.rows] = found.numpy()
+    blocks, left = [], steps
+    while left and bool(tf.reduce_any(crowd.state.active)):
+        part = min(left, _until_found_out(int(crowd.state.step), patience)) if patience else left
+        state, losses = run(crowd.state, crowd.target, part)
+        block = np.repeat(crowd.everyone.loss.numpy()[None], losses.shape[0], axis=0)
+        block[:, crowd.rows] = losses.numpy()
         blocks.append(block)
-        crowd = crowd._replace(state=state, losses=block[-1])
+        crowd, left = crowd._replace(state=state), left - part
         crowd = shrink(crowd) if patience else crowd
     return crowd, np.concatenate(blocks)
+
+
+def _until_found_out(step: int, patience: int) -> int:
+    """Steps to right behind the next multiple of `patience` but 0, where `descent` finds out who has converged."""
+    return patience - (step - 1) % patience if step else patience + 1
 
 
 def any_number(structure: Any) -> Any:

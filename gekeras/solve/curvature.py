@@ -17,12 +17,12 @@ from .objective import Map, Target
 
 FLOOR = 0.3  # mu over the mean eigenvalue: some hundred draws tell the larger eigenvalues only
 FEWEST = 20  # steps below which drawing does not pay
-CHUNK = 64  # latents at once
+AT_ONCE = 64  # latents that are pulled back together
 SEEDS = (1_000_003, 7)  # of the latents and of the directions
 
 
 def average(
-    residuals: Callable[[tf.Tensor], list[tf.Tensor]], latents: tf.Tensor, seed: int = 0, chunk: int = CHUNK
+    residuals: Callable[[tf.Tensor], list[tf.Tensor]], latents: tf.Tensor, seed: int = 0, at_once: int = AT_ONCE
 ) -> np.ndarray:
     """H `[d, d]` in float64: the mean of v v^T, v = J^T u with a random direction u for each latent, since E[u u^T] = I.
 
@@ -30,7 +30,7 @@ def average(
         residuals: latents `[n, d]` -> parts `[n, ...]` of r, J being the Jacobian of all of them.
         latents: where, `[count, d]`.
         seed: of the directions; the latents must have been drawn with another one.
-        chunk: latents at once; the result does not depend on it.
+        at_once: latents that are pulled back together; the result does not depend on it.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -46,7 +46,7 @@ def average(
         return tape.gradient(parts, z, directions, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     rows = tf.range(len(latents))
-    pulled = [pull_back(latents[i : i + chunk], rows[i : i + chunk]).numpy() for i in range(0, len(latents), chunk)]
+    pulled = [pull_back(latents[i : i + at_once], rows[i : i + at_once]).numpy() for i in range(0, len(latents), at_once)]
     pulled = np.concatenate(pulled).astype(np.float64)
     return pulled.T @ pulled / len(pulled)
 
@@ -56,17 +56,17 @@ def inverse(curvature: np.ndarray, floor: float = FLOOR) -> np.ndarray:
     mean = np.trace(curvature) / len(curvature)
     if not mean > 0:  # nothing depends on z
         return np.eye(len(curvature), dtype=np.float32)
-    found = np.linalg.inv(curvature / mean + floor * np.eye(len(curvature)))
-    return ((found + found.T) / 2).astype(np.float32)
+    inverted = np.linalg.inv(curvature / mean + floor * np.eye(len(curvature)))
+    return ((inverted + inverted.T) / 2).astype(np.float32)
 
 
 class NoMetric:
     """Of an optimizer that has no use for one."""
 
-    def of(self, target: Target, latent_size: int, options: SolveOptions, chunk: int = CHUNK) -> None:
+    def matrix(self, target: Target, latent_size: int, options: SolveOptions, at_once: int = AT_ONCE) -> None:
         return None
 
-    def like(self, latent_size: int, options: SolveOptions) -> None:
+    def specification(self, latent_size: int, options: SolveOptions) -> None:
         return None
 
 
@@ -85,12 +85,12 @@ class Metric:
     ):
         self.residuals, self.latent, self.drawn, self.known = residuals, latent, drawn, known
 
-    def of(self, target: Target, latent_size: int, options: SolveOptions, chunk: int = CHUNK) -> tf.Tensor | None:
+    def matrix(self, target: Target, latent_size: int, options: SolveOptions, at_once: int = AT_ONCE) -> tf.Tensor | None:
         """`[d, d]`, or None: the identity.
 
         Args:
             target: tells which terms the objective has; what they compare with makes no difference.
-            chunk: latents at once.
+            at_once: as in `average`.
         """
         if not _draws(options):
             return self.known
@@ -99,13 +99,13 @@ class Metric:
         weights = tuple(0.0 if part is None else weight for part, weight in terms)
         key = (options.probes, latent_size, weights)
         if key not in self.drawn:
-            of_latents, of_directions = SEEDS
-            latents = starts.draw(of_latents, options.probes, latent_size, self.latent)
-            self.drawn[key] = tf.constant(inverse(average(self.residuals(*weights), latents, of_directions, chunk)))
+            latents_seed, directions_seed = SEEDS
+            latents = starts.draw(latents_seed, options.probes, latent_size, self.latent)
+            self.drawn[key] = tf.constant(inverse(average(self.residuals(*weights), latents, directions_seed, at_once)))
         return self.drawn[key]
 
-    def like(self, latent_size: int, options: SolveOptions) -> tf.Tensor | tf.TensorSpec | None:
-        """What `of` will be, or its type, without drawing."""
+    def specification(self, latent_size: int, options: SolveOptions) -> tf.Tensor | tf.TensorSpec | None:
+        """What `matrix` will be, or its type, without drawing."""
         return tf.TensorSpec((latent_size, latent_size)) if _draws(options) else self.known
 
 

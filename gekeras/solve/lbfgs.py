@@ -19,7 +19,7 @@ SHORTER = 0.35  # a step that did not help enough is tried again so much shorter
 class LBFGSState(NamedTuple):
     """`n` problems of `d` unknowns, `m` pairs; the newest pair is the last. A row of zeros is no pair."""
 
-    latent: tf.Tensor  # [n, d] the last accepted point, +inf loss before the first
+    point: tf.Tensor  # [n, d] the last accepted point, +inf loss before the first
     loss: tf.Tensor  # [n]
     gradient: tf.Tensor  # [n, d]
     direction: tf.Tensor  # [n, d]
@@ -29,36 +29,36 @@ class LBFGSState(NamedTuple):
     changes: tf.Tensor  # [m, n, d] y
 
 
-def lbfgs_init(latent: tf.Tensor) -> LBFGSState:
-    zero, number = tf.zeros_like(latent), tf.zeros_like(latent[:, 0])
-    pairs = tf.zeros((MEMORY, *latent.shape), latent.dtype)
+def lbfgs_init(point: tf.Tensor) -> LBFGSState:
+    zero, number = tf.zeros_like(point), tf.zeros_like(point[:, 0])
+    pairs = tf.zeros((MEMORY, *point.shape), point.dtype)
     infinite = number + float("inf")
-    return LBFGSState(latent, infinite, zero, zero, number, number, pairs, pairs)
+    return LBFGSState(point, infinite, zero, zero, number, number, pairs, pairs)
 
 
 def lbfgs_update(
-    latent: tf.Tensor, loss: tf.Tensor, gradient: tf.Tensor, state: LBFGSState, first_move: tf.Tensor, metric=None
+    point: tf.Tensor, loss: tf.Tensor, gradient: tf.Tensor, state: LBFGSState, first_move: tf.Tensor, metric=None
 ) -> tuple[tf.Tensor, LBFGSState]:
     """The next point to evaluate, and the next state.
 
     A point that falls short of Armijo's condition is forgotten, and a point nearer to the last accepted one comes next.
 
     Args:
-        latent, loss, gradient: the point `[n, d]` that was just evaluated, its f `[n]` and f's gradient `[n, d]`.
+        point, loss, gradient: the point `[n, d]` that was just evaluated, its f `[n]` and f's gradient `[n, d]`.
         first_move: length of the first step, [].
         metric: the inverse Hessian to start from, up to its scale, symmetric positive definite `[d, d]`; None: the identity.
     """
     first = tf.math.is_inf(state.loss)
     accepted = first | (loss <= state.loss + SUFFICIENT * state.length * state.slope)
-    move, change = latent - state.latent, gradient - state.gradient
+    move, change = point - state.point, gradient - state.gradient
     curved = _dot(move, change) > 1e-7 * tf.norm(move, axis=1) * tf.norm(change, axis=1)
     kept = (accepted & ~first & curved)[:, None]
     moves, changes = (
         tf.where(kept[None], tf.concat([pairs[1:], tf.where(kept, new, 0.0)[None]], axis=0), pairs)
         for pairs, new in ((state.moves, move), (state.changes, change))
     )
-    latent, gradient = (
-        tf.where(accepted[:, None], new, old) for new, old in ((latent, state.latent), (gradient, state.gradient))
+    point, gradient = (
+        tf.where(accepted[:, None], new, old) for new, old in ((point, state.point), (gradient, state.gradient))
     )
     newest = _dot(changes[-1], _times(changes[-1], metric))
     fresh = newest > 0  # the scale with which the metric explains the newest pair; without a pair, the first move's length
@@ -75,8 +75,8 @@ def lbfgs_update(
     slope = tf.where(accepted, slope, state.slope)
     length = tf.where(accepted, 1.0, SHORTER * state.length)
     loss = tf.where(accepted, loss, state.loss)
-    after = LBFGSState(latent, loss, gradient, direction, slope, length, moves, changes)
-    return latent + length[:, None] * direction, after
+    after = LBFGSState(point, loss, gradient, direction, slope, length, moves, changes)
+    return point + length[:, None] * direction, after
 
 
 def _inverse_hessian_times(vector, moves, changes, scale, metric) -> tf.Tensor:

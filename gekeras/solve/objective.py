@@ -24,6 +24,14 @@ class Target(NamedTuple):
         measurement: y, `[n, ...]`, what A G(z) is compared with.
         known: mask `[n, h, w, 1]`, 1 where the picture is known: these two terms see known * G(z).
         decoded: DC(m) `[n, h, w, c]`, what all of G(z) is compared with.
+
+    Example:
+        >>> target = Target(code=tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+        >>> target.count
+        3
+        >>> target.take([2, 0]).code.numpy()
+        array([[5., 6.],
+               [1., 2.]], dtype=float32)
     """
 
     code: tf.Tensor | None = None
@@ -36,7 +44,7 @@ class Target(NamedTuple):
         """n."""
         return next(part.shape[0] for part in self if part is not None)
 
-    def of(self, rows) -> Target:
+    def take(self, rows) -> Target:
         """The target of some of its images, as often as `rows` names them."""
         return Target(*(None if part is None else tf.gather(part, rows) for part in self))
 

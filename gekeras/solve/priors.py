@@ -1,6 +1,6 @@
 """Priors on the latent vector: a penalty inside the objective and a projection after each step.
 
-The progressive GAN normalises its latent, G(c z) = G(z): there ||z||^2 leaves the reachable pictures as they are and only
+The progressive GAN normalizes its latent, G(c z) = G(z): there ||z||^2 leaves the reachable pictures as they are and only
 makes the step's angle grow as ||z|| falls. `sphere` keeps that angle constant, `norm` asks for the typical norm softly. A
 BEGAN takes its latent as it is, drawn evenly from [-1, 1]^d: `box` keeps z where the generator was trained.
 """

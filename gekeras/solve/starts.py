@@ -1,16 +1,70 @@
-"""Where the iteration starts: draws from the generator's input distribution, N(0, I) in the paper (section 4.4)."""
+"""Where the iteration starts: a draw from the generator's input distribution, N(0, I) in the paper (section 4.4), the best
+of several, or what a starter predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from .objective import Target, masked
+from ..config import SolveOptions
+from .objective import Map, Target, masked
 
-CHUNK = 64  # candidates at once: bounds the memory
+AT_ONCE = 64  # candidates that are drawn together: bounds the memory
 
-Compare = Sequence[Callable[[tf.Tensor], tf.Tensor]]
+Compare = Sequence[Map]
+
+
+class Starts:
+    """Those of a solver.
+
+    Args:
+        generate: G, compiled.
+        compare: as in `nearest`.
+        project: as `Prior.project`: no start is outside of where the iterates are.
+        latent: what G's input is drawn from, of `config.LATENTS`.
+        starter: code `[n, k]` -> latent `[n, d]`.
+    """
+
+    def __init__(self, generate: Map, compare: Compare, project: Map, latent: str = "normal", starter: Map | None = None):
+        self.generate, self.compare, self.project, self.latent, self.starter = generate, compare, project, latent, starter
+        self.drawn: dict[tuple[int, int, int], tf.Tensor] = {}  # the batches of one large job share their pictures
+
+    def choose(
+        self, target: Target, latent_size: int, options: SolveOptions, initial=None, at_once: int | None = None
+    ) -> tf.Tensor:
+        """`[n, k, d]`, of each image the best first; k is `finalists` for random starts, else 1.
+
+        Args and Raises: as `Solver.solve`.
+        """
+        if initial is not None:
+            return self.project(_given(initial, (target.count, latent_size)))[:, None]
+        if options.start == "starter":
+            return self.project(self._predicted(target))[:, None]
+        candidates = self.project(draw(options.seed, options.starts, latent_size, self.latent))
+        if options.starts == 1:
+            return tf.repeat(candidates[None], target.count, axis=0)
+        together = min(at_once or AT_ONCE, AT_ONCE)  # a pass forward alone needs less than a step
+        key = (options.seed, options.starts, latent_size)
+        if key not in self.drawn:
+            self.drawn = {key: pictures(self.generate, candidates, together)}
+        weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
+        best = nearest(self.compare, self.drawn[key], target, weights, together, kept=options.finalists)
+        return tf.gather(candidates, best)
+
+    def _predicted(self, target: Target) -> tf.Tensor:
+        if self.starter is None:
+            raise ValueError("there is no starter here that a solve could begin with: start must be 'random'")
+        if target.code is None:
+            raise ValueError("a starter reads a code, and the target has none: start must be 'random'")
+        return self.starter(target.code)
+
+
+def _given(initial, shape: tuple[int, int]) -> tf.Tensor:
+    latent = tf.convert_to_tensor(initial, tf.float32)
+    if latent.shape != shape:
+        raise ValueError(f"initial latents must be {list(shape)}; received {list(latent.shape)}")
+    return latent
 
 
 def draw(seed: int, count: int, latent_size: int, latent: str = "normal") -> tf.Tensor:
@@ -20,9 +74,9 @@ def draw(seed: int, count: int, latent_size: int, latent: str = "normal") -> tf.
     return tf.random.stateless_normal((count, latent_size), seed=(seed, 0))
 
 
-def pictures(generate: Callable[[tf.Tensor], tf.Tensor], candidates: tf.Tensor, chunk: int = CHUNK) -> tf.Tensor:
+def pictures(generate: Map, candidates: tf.Tensor, at_once: int = AT_ONCE) -> tf.Tensor:
     """G of each candidate, `[count, d]` -> `[count, h, w, c]`."""
-    return tf.concat([generate(candidates[i : i + chunk]) for i in range(0, candidates.shape[0], chunk)], axis=0)
+    return tf.concat([generate(candidates[i : i + at_once]) for i in range(0, candidates.shape[0], at_once)], axis=0)
 
 
 def nearest(
@@ -30,7 +84,7 @@ def nearest(
     images: tf.Tensor,
     target: Target,
     weights: tuple[float, float, float] = (1.0, 0.0, 0.0),
-    chunk: int = CHUNK,
+    at_once: int = AT_ONCE,
     kept: int = 1,
 ) -> tf.Tensor:
     """For each image the candidates with the lowest objective, without its prior.
@@ -43,21 +97,21 @@ def nearest(
         images: of the candidates, `[count, h, w, c]`.
         target: of n images.
         weights: alpha, beta, gamma.
-        chunk: candidates at once.
+        at_once: candidates that are drawn together.
         kept: candidates an image.
 
     Returns:
         Indices of candidates for each image, the best first, `[n, kept]`.
     """
-    groups = [target] if target.known is None else [target.of([i]) for i in range(target.count)]
-    apart = tf.concat([_distances(compare, images, group, weights, chunk) for group in groups], axis=0)
+    groups = [target] if target.known is None else [target.take([i]) for i in range(target.count)]
+    apart = tf.concat([_distances(compare, images, group, weights, at_once) for group in groups], axis=0)
     return tf.math.top_k(-apart, kept).indices
 
 
-def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chunk: int) -> tf.Tensor:
+def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, at_once: int) -> tf.Tensor:
     """The objective of n images that share one mask, without its prior and up to a constant an image, at `count` candidates:
     `[n, count]`."""
-    parts = [masked(images[i : i + chunk], target.known) for i in range(0, images.shape[0], chunk)]
+    parts = [masked(images[i : i + at_once], target.known) for i in range(0, images.shape[0], at_once)]
     total = tf.zeros([])
     if target.decoded is not None:
         total += weights[2] * _pairwise(_flat(target.decoded), _flat(images))
@@ -67,9 +121,9 @@ def _distances(compare: Compare, images: tf.Tensor, target: Target, weights, chu
     return total
 
 
-def _pairwise(target: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+def _pairwise(target: tf.Tensor, reached: tf.Tensor) -> tf.Tensor:
     """||f||^2 - 2 <f, m>, which orders candidates as ||f - m||^2 does: `[n, k]`, `[count, k]` -> `[n, count]`."""
-    return tf.reduce_sum(tf.square(found), axis=1)[None] - 2 * tf.matmul(target, found, transpose_b=True)
+    return tf.reduce_sum(tf.square(reached), axis=1)[None] - 2 * tf.matmul(target, reached, transpose_b=True)
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:

@@ -17,15 +17,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .. import config, data, images, plots
-from ..config import AEGANOptions, GANOptions
+from .. import config, data, plots
+from ..config import AEGANOptions, GANOptions, Limits
 from ..models.autoencoder import BLOCKS, Encoder
 from ..models.pgan import Discriminator, Generator, copy_weights
 from ..models.precision import building_in, training_policy
-from . import checkpoints, losses, schedule
-from .run import Run
+from . import checkpoints, distribute, gan, losses, optimizers, schedule, validation
+from .run import USUAL, Run
 
 NONSATURATING = GANOptions(loss="nonsaturating")  # `losses` reads no more of it than its loss
+MARK = "aegan"  # the record's key by which its runs are known
 SHAPE = ("resolution", "channels", "latent_size", "fmap_base", "fmap_max")
 NETWORKS = ("generator", "average", "discriminator", "encoder", "encoder_average")
 OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer", "encoder_optimizer")
@@ -50,15 +51,12 @@ class Networks:
             self.encoder, self.encoder_average = Encoder(**coder), Encoder(**coder)
         copy_weights(self.generator, self.average)
         copy_weights(self.encoder, self.encoder_average)
-        self.generator_optimizer = _adam(self.generator, options.learning_rate, options.beta_1, options.beta_2)
-        self.discriminator_optimizer = _adam(self.discriminator, options.learning_rate, options.beta_1, options.beta_2)
-        self.encoder_optimizer = _adam(self.encoder, options.encoder_learning_rate, 0.9, 0.999)
-
-    @property
-    def averages(self):
-        """(average, trained) for each weight that has a moving average."""
-        yield from zip(self.average.trainable_variables, self.generator.trainable_variables)
-        yield from zip(self.encoder_average.trainable_variables, self.encoder.trainable_variables)
+        adam = (options.learning_rate, options.beta_1, options.beta_2, optimizers.EPSILON)
+        self.generator_optimizer = optimizers.adam(self.generator.trainable_variables, *adam)
+        self.discriminator_optimizer = optimizers.adam(self.discriminator.trainable_variables, *adam)
+        self.encoder_optimizer = optimizers.adam(
+            self.encoder.trainable_variables, options.encoder_learning_rate, epsilon=optimizers.EPSILON
+        )
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """G(E(x)) of the averaged networks, at the mean of the code."""
@@ -67,30 +65,15 @@ class Networks:
 
     def arrays(self) -> checkpoints.Arrays:
         """Everything that training changes, by name."""
-        arrays: checkpoints.Arrays = {}
-        for name in NETWORKS:
-            arrays |= checkpoints.weights_of(name, getattr(self, name))
-        for name in OPTIMIZERS:
-            arrays |= checkpoints.optimizer_of(name, getattr(self, name))
-        return arrays
+        return checkpoints.arrays_of(self, NETWORKS, OPTIMIZERS)
 
     def restore(self, arrays: checkpoints.Arrays) -> None:
         """Inverse of `arrays`."""
-        for name in NETWORKS:
-            checkpoints.set_weights(name, getattr(self, name), arrays)
-        for name in OPTIMIZERS:
-            checkpoints.set_optimizer(name, getattr(self, name), arrays)
+        checkpoints.restore(self, arrays, NETWORKS, OPTIMIZERS)
 
     def start_from(self, arrays: checkpoints.Arrays) -> None:
         """Take generator, average and discriminator of a GAN run; layers that only its fade needs are left out."""
-        for name in ("generator", "average", "discriminator"):
-            checkpoints.set_weights(name, getattr(self, name), arrays)
-
-
-def _adam(network, rate: float, beta_1: float, beta_2: float):
-    adam = keras.optimizers.Adam(rate, beta_1, beta_2, epsilon=1e-8)
-    adam.build(network.trainable_variables)
-    return adam
+        checkpoints.restore(self, arrays, gan.NETWORKS)
 
 
 # ------------------------------------------------------------------------------------------------------ the loss
@@ -123,6 +106,7 @@ def make_step(nets: Networks):
     sets both the price of that and the length.
     """
     options, g, d, e = nets.options, nets.generator, nets.discriminator, nets.encoder
+    strategy = tf.distribute.get_strategy()
 
     @tf.function
     def step(real, latent, noise, decay, penalize: bool):
@@ -137,8 +121,8 @@ def make_step(nets: Networks):
         of_g, of_e = tape.gradient(loss, [g.trainable_variables, e.trainable_variables])
         nets.generator_optimizer.apply_gradients(zip(of_g, g.trainable_variables))
         nets.encoder_optimizer.apply_gradients(zip(of_e, e.trainable_variables))
-        for average, weight in nets.averages:
-            average.assign(weight + decay * (average - weight))
+        distribute.move_average(strategy, nets.average, g, decay)
+        distribute.move_average(strategy, nets.encoder_average, e, decay)
         return dict(d=d_loss, g=g_loss, mse=error, kl=kl)
 
     return step
@@ -152,8 +136,7 @@ def _update_discriminator(nets: Networks, real: tf.Tensor, fake: tf.Tensor, pena
         if penalize:
             weight = nets.options.r1_every * losses.r1_weight(nets.shape["resolution"], real.shape[0])
             total += weight * losses.r1_penalty(d, real)
-    pairs = zip(tape.gradient(total, d.trainable_variables), d.trainable_variables)
-    nets.discriminator_optimizer.apply_gradients([(tf.zeros_like(v) if g is None else g, v) for g, v in pairs])
+    optimizers.apply(nets.discriminator_optimizer, tape.gradient(total, d.trainable_variables), d.trainable_variables)
     return loss
 
 
@@ -162,21 +145,20 @@ def _update_discriminator(nets: Networks, real: tf.Tensor, fake: tf.Tensor, pena
 
 def train(
     options: AEGANOptions,
-    items,
-    validation,
+    source: data.Source,
+    held_out: data.Source,
     gan_run: Path,
     folder: Path,
     *,
-    minutes: float = 0.0,
-    quiet: bool = False,
-    save_every: float = 120.0,
-) -> list[tuple[int, float]]:
+    limits: Limits = USUAL,
+) -> validation.Curve:
     """Train from the newest checkpoint of `folder`, or from the networks of the GAN in `gan_run`.
 
     Args:
-        items, validation: `data.Source` of training and of held-out real images, of the GAN's size.
+        source, held_out: real images to train on, and for the validation curve, of the GAN's size.
+        gan_run: run folder of the GAN.
         folder: run folder, see `run.Run`.
-        minutes, save_every: see `run.Run`.
+        limits: time limit, checkpoints and messages, see `config.Limits`.
 
     Returns:
         The validation curve: (real images shown, MSE of G(E(x)) against x on [-1, 1], held-out pictures).
@@ -186,29 +168,30 @@ def train(
             of other sizes, or the pictures are not of the GAN's size.
     """
     nets, seen, curve = _resume(options, gan_run, folder)
-    held_out = images.from_uint8(validation.take(np.arange(len(validation))))
+    truth = validation.pictures(held_out)
     expected = (nets.shape["resolution"], nets.shape["resolution"], nets.shape["channels"])
-    if held_out.shape[1:] != expected:
-        raise ValueError(f"the GAN makes pictures of {list(expected)}; received {list(held_out.shape[1:])}")
+    if truth.shape[1:] != expected:
+        raise ValueError(f"the GAN makes pictures of {list(expected)}; received {list(truth.shape[1:])}")
     step = make_step(nets)
 
-    def write():
-        _save(nets, seen, curve, held_out, run)
+    def measure():
+        return validate(nets, truth)
 
-    with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
-        stream = data.stream(
-            items, options.batch_size, seed=options.seed, start=seen, mirror=options.mirror, turn=options.turn
-        )
+    def write():
+        _save(nets, seen, curve, truth, run)
+
+    with Run(folder, config.to_json(options), options.images, limits=limits) as run:
+        views = dict(mirror=options.mirror, turn=options.turn)
+        stream = data.stream(source, options.batch_size, seed=options.seed, start=seen, **views)
         while run.goes_on(seen):
             values = step(run.take(stream), *_inputs(options, seen, nets.shape["latent_size"]))
             before, seen = seen, seen + options.batch_size
-            run.step(seen, options.batch_size, {}, **values, validation=_last(curve))
-            if before // options.validate_every != seen // options.validate_every:
-                curve.append((seen, validate(nets, held_out)))
+            run.step(seen, options.batch_size, {}, **values, validation=validation.last(curve))
+            if validation.due(before, seen, options.validate_every):
+                validation.add_point(curve, seen, measure)
             if run.save_due():
                 run.save(write, seen)
-        if not curve or curve[-1][0] != seen:
-            curve.append((seen, validate(nets, held_out)))
+        validation.add_point(curve, seen, measure)
         run.finish(write, seen)
     return curve
 
@@ -223,15 +206,7 @@ def _inputs(options: AEGANOptions, seen: int, latent_size: int):
 
 def validate(nets: Networks, held_out: np.ndarray, chunk: int = 64) -> float:
     """MSE of G(E(x)) against x, on [-1, 1]."""
-    errors = []
-    for i in range(0, len(held_out), chunk):
-        x = tf.constant(held_out[i : i + chunk])
-        errors.append(tf.reduce_mean(tf.square(nets(x) - x), axis=(1, 2, 3)).numpy())
-    return float(np.concatenate(errors).mean())
-
-
-def _last(curve) -> float:
-    return curve[-1][1] if curve else float("nan")
+    return validation.mean_squared_error(lambda x, _: nets(x), held_out, chunk)
 
 
 def read_gan(run: Path) -> tuple[checkpoints.Arrays, dict[str, int]]:
@@ -239,42 +214,33 @@ def read_gan(run: Path) -> tuple[checkpoints.Arrays, dict[str, int]]:
 
     Raises ValueError if there is no checkpoint, if it is not a GAN's, or if the GAN has not grown to full size.
     """
-    arrays, record = checkpoints.require_latest(run)
-    options = record.get("options", {})
-    if "phase" not in record or not set(SHAPE) <= set(options):
-        raise ValueError(f"{run} is not the run of a GAN")
+    arrays, record = checkpoints.require_run(run, "a GAN", gan.MARK)
+    options = record["options"]
     if record["resolution"] != options["resolution"]:
         raise ValueError(f"the GAN in {run} has grown to {record['resolution']} px of {options['resolution']}; train it on")
     return arrays, {name: options[name] for name in SHAPE}
 
 
-def _resume(options: AEGANOptions, gan_run: Path, folder: Path) -> tuple[Networks, int, list]:
+def _resume(options: AEGANOptions, gan_run: Path, folder: Path) -> tuple[Networks, int, validation.Curve]:
     arrays, shape = read_gan(gan_run)
     nets = Networks(options, shape)
-    found = checkpoints.load_latest(folder)
-    if found is None:
+    latest = checkpoints.load_latest(folder)
+    if latest is None:
         nets.start_from(arrays)
         return nets, 0, []
-    arrays, record = found
-    before = _shape_of(record, folder) | {"width": record["options"]["width"]}
-    for name, value in {**shape, "width": options.width}.items():
-        if before[name] != value:
-            raise ValueError(f"{folder} was trained with {name} {before[name]}, not {value}")
+    arrays, record = latest
+    checkpoints.require_kind(folder, record, "an AEGAN", MARK)
+    checkpoints.require_same(folder, record[MARK], shape)
+    checkpoints.require_same(folder, record["options"], dict(width=options.width))
     nets.restore(arrays)
-    return nets, record["images"], [tuple(point) for point in record["curve"]]
+    return nets, record["images"], validation.curve_of(record)
 
 
-def _shape_of(record: dict[str, Any], folder: Path) -> dict[str, int]:
-    if "aegan" not in record:
-        raise ValueError(f"{folder} is not the run of an AEGAN")
-    return record["aegan"]
-
-
-def _save(nets: Networks, seen: int, curve, held_out: np.ndarray, run: Run) -> None:
+def _save(nets: Networks, seen: int, curve, truth: np.ndarray, run: Run) -> None:
     """A checkpoint, and a sheet with a row each of truth, reconstructions G(E(x)) and samples G(z)."""
     record = dict(images=seen, curve=curve, aegan=nets.shape, options=config.to_dict(nets.options))
     checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
-    x = tf.constant(held_out[:8])
+    x = tf.constant(truth[:8])
     latent = tf.random.stateless_normal((len(x), nets.shape["latent_size"]), seed=(nets.options.seed, 7))
     run.sheet(seen, plots.grid(np.concatenate([x, nets(x), nets.average(latent, training=False)]), columns=len(x)))
 
@@ -284,9 +250,8 @@ def _save(nets: Networks, seen: int, curve, held_out: np.ndarray, run: Run) -> N
 
 def networks_of(folder: Path) -> tuple[Networks, dict[str, Any]]:
     """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none, or not an AEGAN's."""
-    arrays, record = checkpoints.require_latest(folder)
-    shape = _shape_of(record, folder)
-    nets = Networks(config.from_dict(AEGANOptions, record["options"]), shape)
+    arrays, record = checkpoints.require_run(folder, "an AEGAN", MARK)
+    nets = Networks(config.from_dict(AEGANOptions, record["options"]), record[MARK])
     nets.restore(arrays)
     return nets, record
 

@@ -7,20 +7,24 @@ Each step shows real and generated images half and half; for a task with a degra
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from .. import config, data, images, plots
-from ..config import AutoencoderOptions
+from ..config import AutoencoderOptions, Limits
 from ..models.autoencoder import BLOCKS, Decoder, Encoder
 from ..models.precision import building_in, training_policy
 from ..operators import Identity, Task
-from . import checkpoints, distribute
-from .generators import draw
-from .run import Run
+from . import checkpoints, distribute, optimizers, validation
+from .latents import draw
+from .run import USUAL, Run
 from .schedule import half_cosine
+
+MARKS = ("task", "curve")  # the record's keys by which its runs are known; a starter's has no curve
+NETWORKS = ("encoder", "decoder")
 
 
 class Networks:
@@ -33,8 +37,7 @@ class Networks:
         )
         with building_in(training_policy(options.mixed_precision)):
             self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
-        self.optimizer = keras.optimizers.Adam(options.learning_rate)
-        self.optimizer.build(self.trainable_variables)
+        self.optimizer = optimizers.adam(self.trainable_variables, options.learning_rate)
 
     @property
     def trainable_variables(self):
@@ -45,14 +48,16 @@ class Networks:
         return self.decoder(self.encoder(x, training=training), training=training)
 
     def arrays(self) -> checkpoints.Arrays:
-        networks = checkpoints.weights_of("encoder", self.encoder) | checkpoints.weights_of("decoder", self.decoder)
-        return networks | checkpoints.optimizer_of("optimizer", self.optimizer)
+        """Everything that training changes, by name."""
+        return checkpoints.arrays_of(self, NETWORKS, ["optimizer"])
 
-    def restore(self, arrays: checkpoints.Arrays, optimizer: bool = True) -> None:
-        checkpoints.set_weights("encoder", self.encoder, arrays)
-        checkpoints.set_weights("decoder", self.decoder, arrays)
-        if optimizer:
-            checkpoints.set_optimizer("optimizer", self.optimizer, arrays)
+    def restore(self, arrays: checkpoints.Arrays) -> None:
+        """Inverse of `arrays`."""
+        checkpoints.restore(self, arrays, NETWORKS, ["optimizer"])
+
+    def start_from(self, arrays: checkpoints.Arrays) -> None:
+        """Take the weights of another autoencoder, not its moments."""
+        checkpoints.restore(self, arrays, NETWORKS)
 
 
 def learning_rate(seen: int, options: AutoencoderOptions) -> float:
@@ -100,25 +105,27 @@ def make_pool(generator, latent_size: int, count: int, seed: int, chunk: int = 6
 def train(
     options: AutoencoderOptions,
     task: Task,
-    items,
-    validation,
+    source: data.Source,
+    held_out: data.Source,
     generator,
     latent_size: int,
     folder: Path,
     *,
     latent: str = "normal",
     start: checkpoints.Arrays | None = None,
-    minutes: float = 0.0,
-    quiet: bool = False,
-    save_every: float = 120.0,
+    limits: Limits = USUAL,
     strategy: tf.distribute.Strategy | None = None,
-) -> list[tuple[int, float]]:
+) -> validation.Curve:
     """Train from the newest checkpoint of `folder`, from the weights `start`, or from nothing.
 
     Args:
-        items, validation: `data.Source` of training and of held-out real images.
-        generator: G, latent -> image; frozen.
-        latent: what its input is drawn from, see `config.LATENTS`.
+        task: its degradation is what the encoder learns to filter.
+        source, held_out: real images to train on, and for the validation curve.
+        generator: G, latent `[n, latent_size]` -> image; frozen.
+        folder: run folder, see `run.Run`.
+        latent: what G's input is drawn from, see `config.LATENTS`.
+        start: weights by name, as `sources.autoencoder_weights` gives them.
+        limits: time limit, checkpoints and messages, see `config.Limits`.
         strategy: of `distribute.strategy_for`; the result is that of one device.
 
     Returns:
@@ -128,39 +135,40 @@ def train(
         ValueError: as `gan.train`.
         distribute.WorkerLost: another worker is gone.
     """
-    limits = dict(minutes=minutes, quiet=quiet, save_every=save_every)
     with distribute.scope(strategy) as role:
         distribute.require_divisible(options.batch_size)
-        held_out = images.from_uint8(validation.take(np.arange(len(validation))))
-        _, side, _, channels = held_out.shape
+        truth = validation.pictures(held_out)
+        _, side, _, channels = truth.shape
         nets = Networks(options, side, channels, blocks=min(BLOCKS, side.bit_length() - 1))
         seen, curve = _resume(nets, task, folder, start)
-        with Run(folder, config.to_json(options), options.images, role=role, **limits) as run:
+        with Run(folder, config.to_json(options), options.images, limits=limits, role=role) as run:
             run.require_same_start(seen)
             pool = data.Source(make_pool(generator, latent_size, options.pool, options.seed, latent=latent))
-            streams = _streams(options, (items, pool), seen, role.shard)
-            _loop(nets, options, task, streams, held_out, seen, curve, run)
+            streams = _streams(options, (source, pool), seen, role.shard)
+            _loop(nets, options, task, streams, truth, seen, curve, run)
     return curve
 
 
-def _loop(nets: Networks, options: AutoencoderOptions, task: Task, streams, held_out, seen: int, curve, run: Run) -> None:
+def _loop(nets: Networks, options: AutoencoderOptions, task: Task, streams, truth, seen: int, curve, run: Run) -> None:
     """Steps until the run ends; extends the curve and leaves a checkpoint."""
     step = make_step(nets, task)
 
+    def measure():
+        return validate(nets, task, truth)
+
     def write():
-        _save(nets, options, task, seen, curve, held_out, run)
+        _save(nets, options, task, seen, curve, truth, run)
 
     while run.goes_on(seen):
         rate = tf.constant(learning_rate(seen, options), tf.float32)
         error = step(*map(run.take, streams), tf.constant([options.seed, seen]), rate)
         before, seen = seen, seen + options.batch_size
-        run.step(seen, options.batch_size, {}, train=error, validation=_last(curve))
-        if before // options.validate_every != seen // options.validate_every:
-            curve.append((seen, validate(nets, task, held_out)))
+        run.step(seen, options.batch_size, {}, train=error, validation=validation.last(curve))
+        if validation.due(before, seen, options.validate_every):
+            validation.add_point(curve, seen, measure)
         if run.save_due():
             run.save(write, seen)
-    if not curve or curve[-1][0] != seen:
-        curve.append((seen, validate(nets, task, held_out)))
+    validation.add_point(curve, seen, measure)
     run.finish(write, seen)
 
 
@@ -175,31 +183,23 @@ def _streams(options: AutoencoderOptions, sources, seen: int, shard: tuple[int, 
 
 def validate(nets: Networks, task: Task, held_out: np.ndarray, chunk: int = 64) -> float:
     """MSE of AE(x_dagger) against x, on [-1, 1]."""
-    errors = []
-    for i in range(0, len(held_out), chunk):
-        x = tf.constant(held_out[i : i + chunk])
-        restored = nets(task.observe(x, tf.constant([0, i])))
-        errors.append(tf.reduce_mean(tf.square(restored - x), axis=(1, 2, 3)).numpy())
-    return float(np.concatenate(errors).mean())
+    return validation.mean_squared_error(lambda x, i: nets(task.observe(x, tf.constant([0, i]))), held_out, chunk)
 
 
-def _last(curve) -> float:
-    return curve[-1][1] if curve else float("nan")
-
-
-def _resume(nets: Networks, task: Task, folder: Path, start: checkpoints.Arrays | None) -> tuple[int, list]:
-    if found := checkpoints.load_latest(folder):
-        arrays, record = found
+def _resume(nets: Networks, task: Task, folder: Path, start: checkpoints.Arrays | None) -> tuple[int, validation.Curve]:
+    """Images shown and curve of the newest checkpoint, or of a fresh run."""
+    if latest := checkpoints.load_latest(folder):
+        arrays, record = latest
         asked = dict(task=task.name, parameters=task.parameters, network=nets.encoder.config)
         checkpoints.require_same(folder, record, asked)
         nets.restore(arrays)
-        return record["images"], [tuple(point) for point in record["curve"]]
+        return record["images"], validation.curve_of(record)
     if start is not None:
-        nets.restore(start, optimizer=False)
+        nets.start_from(start)
     return 0, []
 
 
-def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, run: Run) -> None:
+def _save(nets, options, task: Task, seen: int, curve, truth: np.ndarray, run: Run) -> None:
     record = dict(
         images=seen,
         curve=curve,
@@ -209,19 +209,15 @@ def _save(nets, options, task: Task, seen: int, curve, held_out: np.ndarray, run
         options=config.to_dict(options),
     )
     checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
-    x = tf.constant(held_out[:8])
+    x = tf.constant(truth[:8])
     observed = task.observe(x, tf.constant([0, 0]))
     run.sheet(seen, plots.grid(np.concatenate([x, observed, nets(observed)]), columns=len(x)))
 
 
-def networks_of(folder: Path) -> tuple[Networks, dict]:
+def networks_of(folder: Path) -> tuple[Networks, dict[str, Any]]:
     """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none, or not an autoencoder's."""
-    arrays, record = checkpoints.require_latest(folder)
-    if not {"network", "task"} <= set(record):
-        raise ValueError(f"{folder} is not the run of an autoencoder")
-    shape = record["network"]
-    nets = Networks(
-        config.from_dict(AutoencoderOptions, record["options"]), shape["resolution"], shape["channels"], shape["blocks"]
-    )
+    arrays, record = checkpoints.require_run(folder, "an autoencoder", *MARKS)
+    shape = [record["network"][name] for name in ("resolution", "channels", "blocks")]
+    nets = Networks(config.from_dict(AutoencoderOptions, record["options"]), *shape)
     nets.restore(arrays)
     return nets, record

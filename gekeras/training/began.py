@@ -14,13 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .. import config, data, images, plots
-from ..config import BEGANOptions
+from .. import config, data, plots
+from ..config import BEGANOptions, Limits
 from ..models.began import BEGANDiscriminator, BEGANGenerator
 from ..models.precision import building_in, training_policy
-from . import checkpoints, divergence, schedule
-from .run import Run
+from . import checkpoints, distribute, divergence, optimizers, schedule, validation
+from .latents import draw
+from .run import USUAL, Run
 
+MARK = "began"  # the record's key by which its runs are known
 LATENT = "uniform"  # z ~ U[-1, 1], see `config.LATENTS`
 SETTLED = 400_000  # images; until about then every z gives much the same picture, and that is no collapse
 SHEET = 48  # samples on a sheet, and real pictures that their variance is compared with
@@ -39,33 +41,19 @@ class Networks:
             self.generator, self.average = BEGANGenerator(**self.shape), BEGANGenerator(**self.shape)
             self.discriminator = BEGANDiscriminator(**self.shape)
         self.average.set_weights(self.generator.get_weights())
-        self.generator_optimizer = _adam(options, self.generator)
-        self.discriminator_optimizer = _adam(options, self.discriminator)
+        adam = (options.learning_rate, options.beta_1, options.beta_2, optimizers.EPSILON)
+        self.generator_optimizer = optimizers.adam(self.generator.trainable_variables, *adam)
+        self.discriminator_optimizer = optimizers.adam(self.discriminator.trainable_variables, *adam)
         self.k = tf.Variable(0.0, trainable=False, name="k")
 
     def arrays(self) -> checkpoints.Arrays:
         """Everything that training changes, by name."""
-        arrays: checkpoints.Arrays = {"k": self.k.numpy()}
-        for name in NETWORKS:
-            arrays |= checkpoints.weights_of(name, getattr(self, name))
-        for name in OPTIMIZERS:
-            arrays |= checkpoints.optimizer_of(name, getattr(self, name))
-        return arrays
+        return {"k": self.k.numpy(), **checkpoints.arrays_of(self, NETWORKS, OPTIMIZERS)}
 
     def restore(self, arrays: checkpoints.Arrays) -> None:
-        """Inverse of `arrays`; a checkpoint without optimizers (a published one) starts them afresh."""
+        """Inverse of `arrays`."""
         self.k.assign(float(arrays["k"]))
-        for name in NETWORKS:
-            checkpoints.set_weights(name, getattr(self, name), arrays)
-        for name in OPTIMIZERS:
-            if f"{name}/0" in arrays:
-                checkpoints.set_optimizer(name, getattr(self, name), arrays)
-
-
-def _adam(options: BEGANOptions, network):
-    adam = keras.optimizers.Adam(options.learning_rate, options.beta_1, options.beta_2, epsilon=1e-8)
-    adam.build(network.trainable_variables)
-    return adam
+        checkpoints.restore(self, arrays, NETWORKS, OPTIMIZERS)
 
 
 # ----------------------------------------------------------------------------------------------------- the losses
@@ -101,17 +89,12 @@ def learning_rate(seen: int, options: BEGANOptions) -> float:
     return max(options.learning_rate / 2 ** (seen // options.halve_every), options.final_learning_rate)
 
 
-def latents(shape: tuple[int, int], seed: tuple[int, int]) -> tf.Tensor:
-    """Draws from U[-1, 1], a function of the seed."""
-    return tf.random.stateless_uniform(shape, seed=seed, minval=-1, maxval=1)
-
-
 def make_step(nets: Networks):
     """Compiled `step(real, latent, rate, decay) -> dict of real, fake (L(x), L(G(z)) before the step), k (after it), M`.
 
     One pass through G and D gives the gradients of both losses; G's comes from the D of before the step, too.
     """
-    options, g, d = nets.options, nets.generator, nets.discriminator
+    options, g, d, strategy = nets.options, nets.generator, nets.discriminator, tf.distribute.get_strategy()
 
     @tf.function
     def step(real, latent, rate, decay):
@@ -129,8 +112,7 @@ def make_step(nets: Networks):
         ):
             optimizer.learning_rate.assign(rate)
             optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        for mean, weight in zip(nets.average.trainable_variables, g.trainable_variables):
-            mean.assign(weight + decay * (mean - weight))
+        distribute.move_average(strategy, nets.average, g, decay)
         k = nets.k.assign(next_k(nets.k, real_loss, fake_loss, options.gamma, options.lambda_k))
         return dict(real=real_loss, fake=fake_loss, k=k, M=convergence(real_loss, fake_loss, options.gamma))
 
@@ -146,9 +128,7 @@ def train(
     folder: Path,
     *,
     memory: bool = False,
-    minutes: float = 0.0,
-    quiet: bool = False,
-    save_every: float = 120.0,
+    limits: Limits = USUAL,
 ) -> int:
     """Train from the newest checkpoint of `folder`, or from nothing, until `images` were shown.
 
@@ -156,7 +136,7 @@ def train(
         items: `data.entries(...)`.
         folder: run folder, see `run.Run`.
         memory: hold the decoded pictures in memory.
-        minutes, save_every: see `run.Run`.
+        limits: time limit, checkpoints and messages, see `config.Limits`.
 
     Returns:
         Images shown so far, over all runs of this folder.
@@ -169,15 +149,14 @@ def train(
     """
     nets, seen = _resume(options, folder)
     source = data.Source(items, options.resolution, options.channels, memory)
-    real, step = images.from_uint8(source.take(np.arange(min(SHEET, len(source))))), make_step(nets)
+    real, step = validation.pictures(source, SHEET), make_step(nets)
 
     def write():
         _save(nets, seen, real, run)
 
-    with Run(folder, config.to_json(options), options.images, minutes=minutes, quiet=quiet, save_every=save_every) as run:
-        stream = data.stream(
-            source, options.batch_size, seed=options.seed, start=seen, mirror=options.mirror, turn=options.turn
-        )
+    with Run(folder, config.to_json(options), options.images, limits=limits) as run:
+        views = dict(mirror=options.mirror, turn=options.turn)
+        stream = data.stream(source, options.batch_size, seed=options.seed, start=seen, **views)
         while run.goes_on(seen):
             values = step(run.take(stream), *step_inputs(options, seen))
             seen += options.batch_size
@@ -190,20 +169,18 @@ def train(
 
 def step_inputs(options: BEGANOptions, seen: int):
     """latent, rate and decay of the step after `seen` images: functions of it, so that a run resumes."""
-    latent = latents((options.batch_size, options.latent_size), (options.seed, seen))
+    latent = draw((options.batch_size, options.latent_size), (options.seed, seen), LATENT)
     decay = schedule.average_decay(seen // options.batch_size, options)
     return latent, tf.constant(learning_rate(seen, options)), tf.constant(decay, tf.float32)
 
 
 def _resume(options: BEGANOptions, folder: Path) -> tuple[Networks, int]:
-    nets, found = Networks(options), checkpoints.load_latest(folder)
-    if found is None:
+    nets, latest = Networks(options), checkpoints.load_latest(folder)
+    if latest is None:
         return nets, 0
-    arrays, record = found
-    before = _shape_of(record, folder)
-    for name, value in nets.shape.items():
-        if before[name] != value:
-            raise ValueError(f"{folder} was trained with {name} {before[name]}, not {value}")
+    arrays, record = latest
+    checkpoints.require_kind(folder, record, "a BEGAN", MARK)
+    checkpoints.require_same(folder, record[MARK], nets.shape)
     nets.restore(arrays)
     return nets, record["images"]
 
@@ -211,7 +188,7 @@ def _resume(options: BEGANOptions, folder: Path) -> tuple[Networks, int]:
 def _save(nets: Networks, seen: int, real: np.ndarray, run: Run) -> None:
     record = dict(images=seen, began=nets.shape, options=config.to_dict(nets.options))
     checkpoints.save_rotating(run.folder, seen, nets.arrays(), record)
-    latent = latents((SHEET, nets.options.latent_size), (nets.options.seed, 7))
+    latent = draw((SHEET, nets.options.latent_size), (nets.options.seed, 7), LATENT)
     samples = np.asarray(nets.average(latent, training=False))
     run.sheet(seen, plots.grid(samples, columns=8))
     measured = divergence.diversity(samples, real)
@@ -224,21 +201,9 @@ def _save(nets: Networks, seen: int, real: np.ndarray, run: Run) -> None:
 # -------------------------------------------------------------------------------------------- what a run is read by
 
 
-def is_run(folder: Path) -> bool:
-    """Whether the newest checkpoint of a folder is a BEGAN's. Raises ValueError if there is none."""
-    return "began" in checkpoints.require_latest(folder)[1]
-
-
-def _shape_of(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    if "began" not in record:
-        raise ValueError(f"{folder} is not the run of a BEGAN")
-    return record["began"]
-
-
 def networks_of(folder: Path) -> tuple[Networks, dict[str, Any]]:
     """Networks and record of the newest checkpoint of a run. Raises ValueError if there is none, or not a BEGAN's."""
-    arrays, record = checkpoints.require_latest(folder)
-    _shape_of(record, folder)
+    arrays, record = checkpoints.require_run(folder, "a BEGAN", MARK)
     nets = Networks(config.from_dict(BEGANOptions, record["options"]))
     nets.restore(arrays)
     return nets, record

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ Arrays = dict[str, np.ndarray]
 
 
 def save(path: Path, arrays: Arrays, record: dict[str, Any]) -> None:
-    """Write atomically: a reader sees the old file or the new one, never a part. Raises OSError."""
+    """Write a checkpoint whole or not at all: a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: of the `.npz`; its folder is made if it is not there.
+        arrays: by name, e.g. `generator/conv_8_0/1`, of any dtype but objects.
+        record: what JSON holds: images shown, options, ...
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is there still.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         _write(file, {"__record__": np.frombuffer(json.dumps(record).encode(), np.uint8), **arrays})
@@ -35,7 +45,14 @@ def _write(file, arrays: Arrays) -> None:
 
 
 def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and record of a checkpoint. Raises ValueError if it is damaged or is something else."""
+    """Read what `save` wrote.
+
+    Returns:
+        Arrays by name, and the record.
+
+    Raises:
+        ValueError: the file is missing, damaged or something else.
+    """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # given a name, np.load leaks a bad zip
             arrays = {name: file[name] for name in file.files}
@@ -75,15 +92,53 @@ def require_same(folder: Path, record: dict[str, Any], asked: dict[str, Any]) ->
             raise ValueError(f"{folder} was trained with {name} {record.get(name)}, not {value}")
 
 
+def require_kind(folder: Path, record: dict[str, Any], kind: str, *marks: str) -> None:
+    """Raises ValueError unless the record of a folder's checkpoint has the keys that mark one kind of run."""
+    if not set(marks) <= set(record):
+        raise ValueError(f"{folder} is not the run of {kind}")
+
+
 def require_latest(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     """As `load_latest`. Raises ValueError where that finds nothing."""
-    if (found := load_latest(folder)) is None:
+    if (latest := load_latest(folder)) is None:
         raise ValueError(f"no checkpoint in {folder}")
-    return found
+    return latest
+
+
+def require_run(folder: Path, kind: str, *marks: str) -> tuple[Arrays, dict[str, Any]]:
+    """As `require_latest`. Raises ValueError also where the run is of another kind, see `require_kind`."""
+    arrays, record = require_latest(folder)
+    require_kind(folder, record, kind, *marks)
+    return arrays, record
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.npz"))
+
+
+# --------------------------------------------------------------------------------- networks and optimizers by name
+
+
+def arrays_of(owner, networks: Sequence[str], optimizers: Sequence[str]) -> Arrays:
+    """All that these attributes of an object hold: weights as `name/layer/index`, optimizers as `name/index`."""
+    arrays: Arrays = {}
+    for name in networks:
+        arrays |= weights_of(name, getattr(owner, name))
+    for name in optimizers:
+        arrays |= optimizer_of(name, getattr(owner, name))
+    return arrays
+
+
+def restore(owner, arrays: Arrays, networks: Sequence[str], optimizers: Sequence[str] = ()) -> None:
+    """Inverse of `arrays_of`. An optimizer that a checkpoint lacks (a published one) starts afresh.
+
+    Raises ValueError if a network's weights are missing.
+    """
+    for name in networks:
+        set_weights(name, getattr(owner, name), arrays)
+    for name in optimizers:
+        if f"{name}/0" in arrays:
+            set_optimizer(name, getattr(owner, name), arrays)
 
 
 def weights_of(prefix: str, network) -> Arrays:

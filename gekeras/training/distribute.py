@@ -68,8 +68,8 @@ def cluster() -> tuple[list[str], int]:
     Raises ValueError if TF_CONFIG is something else.
     """
     try:
-        found = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        jobs, task = found.get("cluster", {}), found.get("task", {})
+        settings = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        jobs, task = settings.get("cluster", {}), settings.get("task", {})
         chiefs, workers = list(jobs.get("chief", [])), list(jobs.get("worker", []))
         place = {"chief": 0, "worker": len(chiefs)}.get(task.get("type", "worker"), -1) + int(task.get("index", 0))
     except (ValueError, AttributeError, TypeError) as error:
@@ -140,6 +140,9 @@ class Role:
             raise error or ValueError("another worker stopped; its own message says why")
 
 
+ALONE = Role()
+
+
 def place_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """(index of this process, processes); (0, 1) unless there are several workers."""
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
@@ -154,7 +157,7 @@ def scope(strategy: tf.distribute.Strategy | None) -> Iterator[Role]:
     index, count = place_of(strategy)
     with strategy.scope():
         try:
-            yield Role(index, count, _agreement(strategy, count)) if count > 1 else Role()
+            yield Role(index, count, _agreement(strategy, count)) if count > 1 else ALONE
         except LOST as error:
             if count == 1:
                 raise
@@ -246,7 +249,7 @@ def share_of_mean(loss: tf.Tensor) -> tf.Tensor:
     return loss if replicas() == 1 else loss / replicas()
 
 
-def move_average(strategy: tf.distribute.Strategy, averages, weights, decay: tf.Tensor) -> None:
-    """a <- w + decay (a - w), on every device from its own copies; called outside `strategy.run`."""
-    for mean, weight in zip(averages, weights):
+def move_average(strategy: tf.distribute.Strategy, average, network, decay: tf.Tensor) -> None:
+    """a <- w + decay (a - w) of two equal networks, on every device from its own copies; called outside `strategy.run`."""
+    for mean, weight in zip(average.trainable_variables, network.trainable_variables):
         strategy.extended.update(mean, lambda a, w, d: a.assign(w + d * (a - w)), args=(weight, decay))

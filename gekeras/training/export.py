@@ -20,7 +20,8 @@ from ..models.precision import building_in
 from ..networks import presets
 from ..operators import make_task
 from ..solve import starts
-from . import aegan, autoencoder, checkpoints, generators, starter
+from . import aegan, autoencoder, checkpoints, sources, starter
+from .problem import Problem, same_networks
 
 
 class Part(tf.Module):
@@ -113,7 +114,7 @@ def export(
     if gan_run is None and "generator" not in info:
         raise ValueError(f"{preset} has no generator; name a GAN run")
     runs = {run: autoencoder.networks_of(run) for run in autoencoder_runs}
-    gan = generators.of_run(gan_run) if gan_run else None
+    gan = sources.trained_generator(gan_run) if gan_run else None
     baseline = aegan.networks_of(aegan_run) if aegan_run else None
     starts_of = {run: starter.networks_of(run) for run in starter_runs}
     _check_sizes(preset, info, gan, runs, (aegan_run, baseline))
@@ -150,12 +151,12 @@ def _check_sizes(preset: Path, info: dict[str, Any], gan, runs: dict, baseline: 
     """Raises ValueError unless all parts, those that stay included, are of the generator's resolution and channels."""
     shape = gan.generator.config if gan else info
     size = shape["resolution"], shape["channels"]
-    found = {run: networks.encoder.config for run, (networks, _) in runs.items()}
+    sizes = {run: networks.encoder.config for run, (networks, _) in runs.items()}
     if baseline[1]:
-        found[baseline[0]] = baseline[1][0].shape
+        sizes[baseline[0]] = baseline[1][0].shape
     if set(info["tasks"]) - {details["task"] for _, details in runs.values()} or ("aegan" in info and not baseline[1]):
-        found[preset] = info
-    for where, other in found.items():
+        sizes[preset] = info
+    for where, other in sizes.items():
         if (its := (other["resolution"], other["channels"])) != size:
             raise ValueError(f"{where} is of {its[0]} px and {its[1]} channels, the generator of {size[0]} px and {size[1]}")
 
@@ -176,14 +177,14 @@ def _check_starter(run: Path, details: dict[str, Any], preset: Path, info: dict[
     networks = [tf.saved_model.load(str(folder)) for folder in folders]
     task = make_task(name, side, channels, **details["parameters"])
     latent = info["latent_size"], info.get("latent", "normal")
-    same = details["network"]["latent_size"] == info["latent_size"] and starter.same_networks(
-        details["fingerprint"], starter.Problem(*networks, task, *latent, side, channels).fingerprint()
+    same = details["network"]["latent_size"] == info["latent_size"] and same_networks(
+        details["fingerprint"], Problem(*networks, task, *latent, side, channels).fingerprint()
     )
     if not same:
         raise ValueError(f"{run} was trained with another generator or encoder than the preset's")
 
 
-def export_generator(gan: generators.Trained, preset: Path) -> dict[str, Any]:
+def export_generator(gan: sources.Trained, preset: Path) -> dict[str, Any]:
     """The averaged generator of a GAN's or BEGAN's run -> `preset/generator`, and what training can go on from ->
     `preset/training`."""
     generator, latent, nets, record = gan

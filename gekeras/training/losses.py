@@ -62,6 +62,6 @@ def r1_penalty(discriminator, real: tf.Tensor) -> tf.Tensor:
 def r1_weight(resolution: int, batch_size: int) -> float:
     """0.0002 resolution^2 / batch + 0.02: StyleGAN2-ADA's rule for its gamma, with a floor for small pictures.
 
-    (The rule alone leaves 8 px and 16 px unregularised; a weight meant for 1024 px leaves the discriminator at chance.)
+    (The rule alone leaves 8 px and 16 px unregularized; a weight meant for 1024 px leaves the discriminator at chance.)
     """
     return 0.0002 * resolution**2 / batch_size + 0.02

@@ -7,13 +7,8 @@ renamed, so a run that is killed at any moment goes on from its last one.
 
 from __future__ import annotations
 
-import datetime
 import fcntl
-import json
-import os
-import platform
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -25,15 +20,18 @@ import numpy as np
 import tensorflow as tf
 
 from .. import files, images
-from .._version import __version__
-from ..config import ARGUMENTS
+from ..config import Limits
 from . import divergence
-from .distribute import Role
+from .distribute import ALONE, Role
+from .environment import record_start
 from .progress import Progress
 
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop (SIGINT, SIGTERM), has saved its state and can go on; the message is one line."""
+
+
+USUAL = Limits()
 
 
 class Run:
@@ -45,15 +43,14 @@ class Run:
                 seen += n
                 run.step(seen, n, {}, **losses)
                 if run.save_due():
-                    run.save(write)
-            run.finish(write)
+                    run.save(write, seen)
+            run.finish(write, seen)
 
     Args:
         folder: made if it is not there; a second run in it at the same time is refused.
         options: JSON of the resolved options, kept as `options.json`.
         total: images at the end of the run.
-        minutes: stop, with a checkpoint, after so long; 0 for no limit.
-        save_every: seconds between two checkpoints.
+        limits: time limit, time between checkpoints, messages, and the command's arguments.
         role: which of several workers this process is. All of them call the same methods in the same order; the chief
             alone writes, and when to stop and to save they decide together.
 
@@ -70,15 +67,14 @@ class Run:
         options: str,
         total: int,
         *,
-        minutes: float = 0.0,
-        quiet: bool = False,
-        save_every: float = 120.0,
-        role: Role = Role(),  # noqa: B008 (frozen)
+        limits: Limits = USUAL,
+        role: Role = ALONE,
     ):
-        self.folder, self.total, self.quiet, self.save_every, self.role = folder, total, quiet, save_every, role
+        self.folder, self.total, self.limits, self.role = folder, total, limits, role
         self._lock = None
         role.settle(self._open(options) if role.chief else None)
-        self.progress = Progress(folder, total, minutes=minutes, quiet=quiet or not role.chief, writes=role.chief)
+        quiet = limits.quiet or not role.chief
+        self.progress = Progress(folder, total, minutes=limits.minutes, quiet=quiet, writes=role.chief)
         self.signal: int | None = None
         self.diversities: list[float] = []
         self.lines_at_chance, self.told_chance = 0, False
@@ -95,8 +91,8 @@ class Run:
             for partial in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
                 partial.unlink()
             files.write_text(folder / "options.json", options)
-            if arguments := ARGUMENTS.get():
-                files.write_json(folder / "arguments.json", arguments)
+            if self.limits.arguments:
+                files.write_json(folder / "arguments.json", self.limits.arguments)
             record_start(folder)
         except (OSError, ValueError) as error:
             return error
@@ -174,7 +170,7 @@ class Run:
         divergence.require_diverse(self.diversities, seen)
 
     def save_due(self) -> bool:
-        due = self.signal is None and time.monotonic() - self.saved >= self.save_every
+        due = self.signal is None and time.monotonic() - self.saved >= self.limits.save_every
         return self.role.agree(due and self.role.chief) > 0
 
     def save(self, write: Callable[[], None], seen: int) -> bool:
@@ -202,7 +198,7 @@ class Run:
     def say(self, text: str, quiet: bool | None = None) -> None:
         """A line for the log and, unless quiet, for stderr."""
         self.progress.log(text)
-        if not (self.quiet if quiet is None else quiet):
+        if not (self.limits.quiet if quiet is None else quiet):
             print(text, file=sys.stderr, flush=True)
 
 
@@ -227,45 +223,3 @@ def _lock(folder: Path):
         file.close()
         raise ValueError(f"another process is training in {folder}") from error
     return file
-
-
-def record_start(folder: Path) -> None:
-    """Append a record of this start to `environment.json`."""
-    path = folder / "environment.json"
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError):
-        before = []
-    files.write_json(path, [*before, environment()])
-
-
-def environment() -> dict[str, Any]:
-    """When, with which versions and on what this process runs."""
-    return {
-        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "gekeras": __version__,
-        "revision": revision(),
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "replicas": tf.distribute.get_strategy().num_replicas_in_sync,
-        "command": " ".join(["gekeras", *sys.argv[1:]]),
-    }
-
-
-def revision() -> str:
-    """The checkout's git revision, with `+` where it has changes; "" outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return ""
-    try:
-        told = [
-            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=20, check=True).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        ]
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return told[0].strip() + ("+" if told[1].strip() else "")

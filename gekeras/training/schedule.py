@@ -28,6 +28,7 @@ class Point:
 
 
 def total_images(options: GANOptions) -> int:
+    """Images at the end of the schedule."""
     return sum(stage.fade + stage.stable for stage in options.stages)
 
 
@@ -42,7 +43,23 @@ def learning_rate_at(resolution: int, options: GANOptions) -> float:
 
 
 def at(images: int, options: GANOptions) -> Point:
-    """The point of the schedule after `images` images; past the end, the last stage."""
+    """The point of the schedule after `images` images; past the end, the last stage.
+
+    Args:
+        images: real images shown so far.
+        options: its `stages` are the schedule.
+
+    Raises:
+        ValueError: there are no stages.
+
+    Example:
+        >>> from gekeras.config import GANOptions, Stage
+        >>> options = GANOptions(8, stages=(Stage(4, 0, 800), Stage(8, 400, 400)), batch_size=8)
+        >>> at(900, options)  # a quarter into the fade of 8 px
+        Point(resolution=8, alpha=0.25, phase=2, batch_size=8, step=12)
+        >>> at(1200, options).alpha
+        1.0
+    """
     begin = 0
     for i, stage in enumerate(options.stages):
         end = begin + stage.fade + stage.stable
@@ -61,10 +78,20 @@ def average_decay(step: int, options: GANOptions) -> float:
     The layers that a resolution adds start from noise. Without this ramp the average keeps that noise for
     1 / (1 - average_decay) steps and more, which colors its pictures when stages are short; the original, with its 600,000
     images a stage, has no such ramp and no need of one.
+
+    Example:
+        >>> from gekeras.config import GANOptions
+        >>> [round(average_decay(step, GANOptions(average_decay=0.999)), 3) for step in (0, 10, 10_000)]
+        [0.1, 0.55, 0.999]
     """
     return min(options.average_decay, (1 + step) / (10 + step))
 
 
 def half_cosine(done: float, first: float, last: float) -> float:
-    """From `first` at 0 to `last` at 1 and after, along half a cosine."""
+    """From `first` at 0 to `last` at 1 and after, along half a cosine.
+
+    Example:
+        >>> [round(half_cosine(done, 0.01, 0.001), 5) for done in (0.0, 0.5, 1.0, 2.0)]
+        [0.01, 0.0055, 0.001, 0.001]
+    """
     return last + 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) * (first - last)

@@ -22,13 +22,14 @@ from ..config import SolveOptions, to_dict
 from ..data import Source
 from ..generative_encoder import GenerativeEncoder
 from ..networks.presets import Preset
+from ..operators import Task
 from ..restore import memory
 from .methods import Group, groups
 
 METRICS = ("mse", "psnr", "ssim")
 
 
-def evaluate(
+def score(
     model: GenerativeEncoder,
     source: Source,
     options: SolveOptions,
@@ -58,10 +59,7 @@ def evaluate(
         ValueError: unknown method, or `path` belongs to other options.
     """
     table = groups(model, options, preset, bits)
-    offered = [name for group in table for name in group]
-    if unknown := set(names) - set(offered):
-        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
-    names = tuple(names) or tuple(offered)
+    names = _chosen(names, table)
     header = {
         **(about or {}),
         "task": model.task.name,
@@ -69,49 +67,78 @@ def evaluate(
         "options": to_dict(options),
         "batch": batch_size,  # noise and masks are drawn batch by batch
     }
-    rows = _resume(path, header)
-    known_rows = {(row["image"], row["method"]) for row in rows}
-    pictures = {source.name(i) for i in range(len(source))}
-    done_before = sum(image in pictures and method in names for image, method in known_rows)
-    total, done, began = len(source) * len(names), done_before, time.monotonic()
+    rows, pictures = _resume(path, header), [source.name(i) for i in range(len(source))]
+    wanted = {(picture, name) for picture in pictures for name in names}
+    scored = wanted & {(row["image"], row["method"]) for row in rows}
+    clock = _Clock(len(wanted), len(scored))
     for begin in range(0, len(source), batch_size):
-        index = np.arange(begin, min(begin + batch_size, len(source)))
-        missing = {(source.name(i), name) for i in index for name in names} - known_rows
-        wanted = [run for group, run in table.items() if {name for _, name in missing} & set(group)]
-        if not wanted:
+        batch = pictures[begin : begin + batch_size]
+        missing = {(picture, name) for picture in batch for name in names} - scored
+        if not missing:
             continue
-        truth = images.from_uint8(source.take(index))
-        measurement, known = model.task.sample(tf.constant(truth), tf.constant([options.seed, begin]))
-        measurement = as_file(measurement.numpy())
-        if known is not None:
-            known = known.numpy()
-            measurement *= known  # mid grey is between two levels of 8 bits
+        truth = images.from_uint8(source.take(np.arange(begin, begin + len(batch))))
+        measurement, known = degrade(model.task, truth, (options.seed, begin))
         if at_once is None:
             target = model.target(measurement[:1], options, None if known is None else known[:1])
             at_once = memory.for_solve(model, options, target).size
-        for run in wanted:
-            fresh = []
-            for name, restored in _in_parts(run, measurement, known, at_once).items():
-                scores = metrics.scores(np.clip(restored, -1, 1), truth)
-                fresh += [
-                    {"image": source.name(i), "method": name, **{m: float(scores[m][k]) for m in METRICS}}
-                    for k, i in enumerate(index)
-                    if (source.name(i), name) in missing
-                ]
-            with path.open("a") as file:
-                file.writelines(json.dumps(row) + "\n" for row in fresh)
-            rows += fresh
-            done += len(fresh)
-            left = (total - done) * (time.monotonic() - began) / max(1, done - done_before)
-            progress(done, total, f", about {left / 60:.1f} min left")
-    return [row for row in rows if row["image"] in pictures and row["method"] in names]
+        for group, run in table.items():
+            if {name for _, name in missing} & set(group):
+                fresh = _rows(_in_parts(run, measurement, known, at_once), truth, batch, missing)
+                with path.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in fresh)
+                rows += fresh
+                progress(*clock.tick(len(fresh)))
+    return [row for row in rows if (row["image"], row["method"]) in wanted]
+
+
+def _chosen(names: tuple[str, ...], table: dict[tuple[str, ...], Group]) -> tuple[str, ...]:
+    """The methods to run, all by default. Raises ValueError for an unknown one."""
+    offered = [name for group in table for name in group]
+    if unknown := set(names) - set(offered):
+        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
+    return tuple(names) or tuple(offered)
+
+
+class _Clock:
+    """How far an evaluation is, and how long the rest will take."""
+
+    def __init__(self, total: int, done: int):
+        self.total, self.done, self.before, self.began = total, done, done, time.monotonic()
+
+    def tick(self, rows: int) -> tuple[int, int, str]:
+        """(rows done, rows in all, what remains as text) after so many more."""
+        self.done += rows
+        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done - self.before)
+        return self.done, self.total, f", about {left / 60:.1f} min left"
+
+
+def degrade(task: Task, truth: np.ndarray, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """(y, mask) of clean pictures `[n, h, w, c]`, as a file holds them: rounded to 8 bits, and 0 where nothing is known."""
+    measurement, known = task.sample(tf.constant(truth), tf.constant(seed))
+    measurement = as_file(measurement.numpy())
+    if known is None:
+        return measurement, None
+    return measurement * known.numpy(), known.numpy()  # middle gray, which is 0, lies between two levels of 8 bits
+
+
+def _rows(restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], missing: set) -> list[dict[str, Any]]:
+    """A row for each picture of a batch and each method that is missing."""
+    rows = []
+    for name, pictures in restored.items():
+        scores = metrics.scores(np.clip(pictures, -1, 1), truth)
+        rows += [
+            {"image": picture, "method": name, **{metric: float(scores[metric][k]) for metric in METRICS}}
+            for k, picture in enumerate(batch)
+            if (picture, name) in missing
+        ]
+    return rows
 
 
 def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
     """A group of methods, a few pictures at a time."""
     parts = memory.slices(len(measurement), at_once)
-    found = [run(measurement[part], None if known is None else known[part]) for part in parts]
-    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    restored = [run(measurement[part], None if known is None else known[part]) for part in parts]
+    return {name: np.concatenate([each[name] for each in restored]) for name in restored[0]}
 
 
 def as_file(measurement: np.ndarray) -> np.ndarray:

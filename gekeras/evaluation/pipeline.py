@@ -1,0 +1,107 @@
+"""`gekeras.evaluation.evaluate`: from a folder of pictures to a table of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import config, data, files
+from ..config import VolumeOptions
+from ..files import PathLike
+from ..generative_encoder import GenerativeEncoder
+from ..networks import ModelOptions
+from . import scoring
+
+BATCH = 16  # pictures that noise and masks are drawn for together, unless another number is named
+
+
+def evaluate(
+    pictures: PathLike,
+    model: str | ModelOptions,
+    output: PathLike,
+    *,
+    count: int | None = None,
+    methods: tuple[str, ...] = (),
+    bits: tuple[int, ...] = (),
+    batch: int | None = None,
+    cut: VolumeOptions = VolumeOptions(),  # noqa: B008 (frozen)
+    fidelity: str = "fast",
+    changes: Mapping[str, Any] | None = None,
+    record: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> list[dict[str, Any]]:
+    """Score GE and its baselines on pictures: what `gekeras eval` does. A stopped evaluation goes on where it was.
+
+    Args:
+        pictures: a folder, tar, TFRecord or volume of clean pictures, which are degraded and restored.
+        model: a task of the default preset, as "superres", or which networks and task.
+        output: stem of `.jsonl` (a line an image and method), `.csv` and `.md` (the table).
+        count: use the first so many pictures.
+        methods: those to run; all that suit the task by default.
+        bits: reconstruct: also from codes of so many bits a number.
+        batch: pictures degraded and restored together; None: degraded by 16, restored as the memory holds.
+        cut: how volumes become pictures.
+        fidelity, changes: as `restore.files`.
+        record: store the table in the preset's preset.json.
+        progress: called with (rows done, rows in all, what remains as text).
+
+    Returns:
+        The table: a row a method with its name, n, and mean and standard deviation of MSE, PSNR and SSIM.
+
+    Raises:
+        ValueError: an unknown preset, task, method or option, pictures that are none, an output of another evaluation, bits
+            for another task than reconstruct, or a record of something that is not the preset's own.
+
+    Example:
+        >>> import gekeras
+        >>> gekeras.evaluation.evaluate("photos/", "superres", "scores/superres", count=8)  # doctest: +SKIP
+    """
+    model = ModelOptions(model) if isinstance(model, str) else model
+    preset, pictures, output = model.load_preset(), Path(pictures), Path(output)
+    _check(model, bits, record)
+    items = data.entries(pictures, options=cut)[:count]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    lines, csv, markdown = (output.with_name(f"{output.name}.{kind}") for kind in ("jsonl", "csv", "md"))
+    for path in (lines, csv, markdown):
+        files.check_writable(path)
+    network = GenerativeEncoder.from_options(model)
+    options = network.options(fidelity, **(changes or {}))
+    network.check(options)
+    rows = scoring.score(
+        network,
+        data.Source(items, *network.shape[1:]),
+        options,
+        lines,
+        names=methods,
+        batch_size=batch or BATCH,
+        at_once=batch,
+        preset=None if model.custom.generator else preset,
+        bits=bits,
+        about=_circumstances(model, preset, pictures, cut),
+        progress=progress,
+    )
+    table = scoring.summary(rows)
+    files.write_text(csv, scoring.to_csv(table))
+    files.write_text(markdown, scoring.to_markdown(table))
+    if record:
+        preset.record_scores(model.task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
+    return table
+
+
+def _check(model: ModelOptions, bits: tuple[int, ...], record: bool) -> None:
+    if bits and model.task != "reconstruct":
+        raise ValueError(f"bits are for reconstruct, whose code is the compressed picture; the task is {model.task}")
+    if record and (model.parameters or model.forward or model.custom.given()):
+        raise ValueError(
+            "a record keeps the scores of the preset's own task and networks; leave out parameters, forward and networks"
+        )
+
+
+def _circumstances(model: ModelOptions, preset: Any, pictures: Path, cut: VolumeOptions) -> dict[str, Any]:
+    """What the scores depend on beside task and options: an evaluation goes on only where all of it is the same."""
+    about: dict[str, Any] = {"preset": preset.name if preset else None, "data": str(pictures.resolve())}
+    about |= {"checksums": preset.checksums_of(model.task)} if preset else {}
+    about |= {"forward": model.forward} if model.forward else {}
+    about |= {"cut": config.to_dict(cut)} if cut != VolumeOptions() else {}
+    return about | ({"networks": model.custom.record()} if model.custom.given() else {})
