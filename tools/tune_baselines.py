@@ -1,4 +1,4 @@
-"""Choose the free parameters of `gekeras.baselines` by mean squared error on training pictures.
+"""Choose the free parameters of `gekeras.evaluation.baselines` by mean squared error on training pictures.
 
 python tools/tune_baselines.py TRAINING_PICTURES --count 40 --side 64
 

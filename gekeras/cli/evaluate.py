@@ -6,6 +6,7 @@ import click
 
 from ..networks import ModelOptions
 from .options import (
+    CUSTOM,
     FILE,
     SOLVER,
     Grouped,
@@ -24,16 +25,7 @@ from .options import (
 GROUPS = {
     "Everyday": ("task", "pictures", "count", "methods", "fidelity", "output", "record", "preset", "models"),
     "Pictures": ("parameters", "bits", "batch", "axes", "crop", "stride", "shape", "dtype", "levels"),
-    "Networks of one's own": (
-        "generator",
-        "encoder",
-        "decoder",
-        "latent_size",
-        "latent",
-        "generator_range",
-        "encoder_range",
-        "forward",
-    ),
+    "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed"),
 }
 

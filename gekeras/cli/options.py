@@ -188,6 +188,7 @@ SOLVER = (
     "consistent",
     "tolerance",
 )
+CUSTOM = ("generator", "encoder", "decoder", "latent_size", "latent", "generator_range", "encoder_range")
 fidelity_option = click.option(
     "--fidelity",
     type=click.Choice(list(config.FIDELITIES)),

@@ -10,6 +10,7 @@ import click
 from ..config import PictureOptions
 from ..networks import ModelOptions
 from .options import (
+    CUSTOM,
     FILE,
     SOLVER,
     Grouped,
@@ -52,16 +53,7 @@ GROUPS = {
         "quiet",
     ),
     "Picture": ("align", "tile", "mask", "box", "parameters"),
-    "Networks of one's own": (
-        "generator",
-        "encoder",
-        "decoder",
-        "latent_size",
-        "latent",
-        "generator_range",
-        "encoder_range",
-        "forward",
-    ),
+    "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed", "batch"),
 }
 

@@ -3,6 +3,15 @@
 `to_json(options)` is what a run folder and a result record hold; `from_dict(cls, values)` refuses unknown names.
 """
 
+from .coders import AEGANOptions as AEGANOptions
+from .coders import AutoencoderOptions as AutoencoderOptions
+from .coders import StarterOptions as StarterOptions
+from .generators import LEARNING_RATE as LEARNING_RATE
+from .generators import MINIBATCH as MINIBATCH
+from .generators import BEGANOptions as BEGANOptions
+from .generators import GANOptions as GANOptions
+from .generators import Stage as Stage
+from .generators import paper_stages as paper_stages
 from .pictures import PictureOptions as PictureOptions
 from .records import from_dict as from_dict
 from .records import to_dict as to_dict
@@ -17,14 +26,5 @@ from .solve import RAMPS as RAMPS
 from .solve import STARTS as STARTS
 from .solve import UNAIDED as UNAIDED
 from .solve import SolveOptions as SolveOptions
-from .training import LEARNING_RATE as LEARNING_RATE
-from .training import MINIBATCH as MINIBATCH
-from .training import AEGANOptions as AEGANOptions
-from .training import AutoencoderOptions as AutoencoderOptions
-from .training import BEGANOptions as BEGANOptions
-from .training import GANOptions as GANOptions
 from .training import Limits as Limits
-from .training import Stage as Stage
-from .training import StarterOptions as StarterOptions
-from .training import paper_stages as paper_stages
 from .volumes import VolumeOptions as VolumeOptions

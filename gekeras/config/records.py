@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from .training import Stage
+from .generators import Stage
 
 
 def to_dict(options: Any) -> dict[str, Any]:
