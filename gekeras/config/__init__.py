@@ -17,6 +17,7 @@ from .records import from_dict as from_dict
 from .records import to_dict as to_dict
 from .records import to_json as to_json
 from .rules import Setting as Setting
+from .rules import as_paths as as_paths
 from .rules import settings as settings
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS

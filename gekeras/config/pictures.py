@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .rules import require
+from .rules import as_paths, require
 
 Box = tuple[int, int, int, int]
 
@@ -41,6 +41,7 @@ class PictureOptions:
     reference: Path | None = None
 
     def __post_init__(self):
+        as_paths(self, "mask", "reference")
         both = (self.mask, self.box)
         require(None in both, "give a mask or a box, not both", both)
         both = (self.align, self.tile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -85,6 +86,13 @@ def documented(cls: type) -> type:
     ]
     cls.__doc__ = "\n".join([cls.__doc__.rstrip(), "", "    Attributes:", *lines, "    "])
     return cls
+
+
+def as_paths(options: Any, *names: str) -> None:
+    """Make `Path`s of the fields of these names that hold text."""
+    for name in names:
+        if isinstance(value := getattr(options, name), str):
+            object.__setattr__(options, name, Path(value))
 
 
 def require(condition: bool, rule: str, received: Any) -> None:

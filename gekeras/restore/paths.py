@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files, images, plots
-from ..config import PictureOptions
+from ..config import PictureOptions, as_paths
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,18 @@ class Outputs:
         output: a file for one input, a folder for any; None: `NAME.restored.png` beside each input.
         panel: also a figure with observation, result and truth side by side (.png, .pdf, .svg).
         animate: also how the first result came about (.gif).
+
+    Example:
+        >>> Outputs("restored", panel="panel.png").panel.suffix
+        '.png'
     """
 
     output: Path | None = None
     panel: Path | None = None
     animate: Path | None = None
+
+    def __post_init__(self):
+        as_paths(self, "output", "panel", "animate")
 
 
 @dataclass(frozen=True)
