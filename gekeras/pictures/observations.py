@@ -156,7 +156,7 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
     """The faces, each cropped as the training pictures were; put back into the photograph, which superres enlarges."""
     boxes = faces.find(picture)
     if not boxes:
-        raise images.ImageError(path, "no face places; without alignment its center square is taken")
+        raise images.ImageError(path, "no face found; without alignment its center square is taken")
     if truth is not None and truth.shape != picture.shape:
         raise images.ImageError(
             request.options.reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too"
