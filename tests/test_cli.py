@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -518,7 +519,7 @@ def test_eval_with_networks_of_one_s_own(succeed, refuse, pictures, tmp_path, ne
     decoded = succeed(*common, "-o", tmp_path / "b", "--decoder", networks / "redrawn.keras").stdout
     assert "| ConvAE | 2 | " in decoded
     assert "other options" in refuse(*common, "-o", tmp_path / "b", "--bits", 8)
-    assert "--record keeps the scores of the preset's own task and parts" in refuse(
+    assert "a record keeps the scores of the preset's own task and networks" in refuse(
         *common, "-o", tmp_path / "c", "--record"
     )
     drawn = ("--generator", networks / "drawn.keras", "--generator-range", "0,1")
@@ -944,9 +945,9 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
     common = ["eval", "--task", "superres", "--data", pictures, "--count", 1, "-o"]
     assert "other options" in refuse(*common, tmp_path / "a", "--steps", 2)
     assert "unknown method GAN" in refuse(*common, tmp_path / "b", "--method", "GAN")
-    assert "--bits is for reconstruct" in refuse(*common, tmp_path / "b", "--bits", 8)
+    assert "bits are for reconstruct" in refuse(*common, tmp_path / "b", "--bits", 8)
     for other in (("--set", "kernel=bicubic"), ("--forward", "identity")):
-        assert "--record keeps the scores of the preset's own task" in refuse(*common, tmp_path / "b", "--record", *other)
+        assert "a record keeps the scores of the preset's own task" in refuse(*common, tmp_path / "b", "--record", *other)
     assert "has no task 'paint'" in refuse(*common, tmp_path / "b", "--task", "paint")
     assert "no such file or folder" in refuse(*common, tmp_path / "b", "--data", tmp_path / "missing")
     (tmp_path / "file").touch()
@@ -1055,8 +1056,8 @@ def test_training_refuses(refuse, pictures, gan_run, tmp_path, monkeypatch, argu
 # --------------------------------------------------------------------------------------------------------- start
 
 
-TRAIN = ["train", "train gan", "train autoencoder", "train aegan"]
-COMMANDS = ["", "solve", "eval", "presets", "demo", "encode", "decode", *TRAIN, "export"]
+TRAIN = ["train", *(f"train {kind}" for kind in ("gan", "began", "autoencoder", "starter", "aegan"))]
+COMMANDS = ["", "solve", "eval", "presets", "demo", "encode", "decode", *TRAIN, "export", "import"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -1067,9 +1068,8 @@ def test_help(run, command):
 
 
 def test_examples_in_the_help_use_options_that_exist(run):
-    for command in COMMANDS[1:]:
-        shown = run(command, "--help").stdout
-        example, _, options = shown.partition("Options:")
+    for command in set(COMMANDS) - {"", "import"}:  # the latter's are of other commands, too
+        example, _, options = re.split("(Options|Everyday):", run(command, "--help").stdout)
         for word in example.split():
             if word.startswith("--"):
                 assert word in options, (command, word)
