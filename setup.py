@@ -59,6 +59,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(include=["gekeras", "gekeras.*"]),
+    package_data={"gekeras": ["assets/*.png"]},
     cmdclass={"build_py": BuildWithModels},
     install_requires=[
         *(f'{requirement}; python_version < "3.12"' for requirement in CLASSIC),

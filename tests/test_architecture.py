@@ -19,10 +19,10 @@ FLOORS = {
     **dict.fromkeys(["cli"], 5),
 }
 ONLY = {"solve": {"config"}, "networks": {"config", "files"}}  # stricter than the floor: the solver takes callables
-EXEMPT = {"__init__", "__main__", "_version"}  # the public names (lazily), `python -m gekeras`, one constant
+EXEMPT = {"__init__", "_version"}  # the public names (lazily), one constant
 
 CLASSIC = {"tensorflow_addons", "tensorflow_gan"}  # they import on the classic line only
-WITHOUT_CLASSIC = {"solve", "operators", "images", "networks", "pictures", "restore", "generative_encoder"}
+WITHOUT_CLASSIC = set(FLOORS) - {"training"}  # presets, solving, scoring: the current line has neither
 HEAVY = CLASSIC | {"tensorflow", "tensorflow_probability", "keras"}  # seconds to import
 LIGHT = ["cli", "config", "images", "networks", "restore"]  # what `gekeras --help`, and checking a call, import
 

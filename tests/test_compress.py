@@ -11,15 +11,21 @@ from PIL import Image
 
 from gekeras import images
 from gekeras.restore import codes, compress, memory
+from gekeras.restore.compression import Encoded
 
 CODES = codes.CodeFile(np.zeros((2, 16), np.float32), ["a.png", "b.jpg"], "tiny", "reconstruct", "0a" * 32, SIDE, 8)
 
 
-def test_what_is_said_of_a_file():
-    text = compress.describe(CODES, 0.01234, 1500)
-    assert text.startswith("2 codes of 16 numbers at 8 bits: 0.750 bits per pixel of 16x16, 1,500 bytes")  # (128 + 64) / 256
+def test_what_is_said_of_a_file(tmp_path):
+    file = tmp_path / "a.npz"
+    file.write_bytes(bytes(1500))
+    text = Encoded(file, CODES, 0.01234).summary()
+    assert text.startswith(
+        f"{file}: 2 codes of 16 numbers at 8 bits: 0.750 bits per pixel of 16x16, 1,500 bytes"
+    )  # (128 + 64) / 256
     assert text.endswith("the decoder's picture has MSE 0.0123")
-    assert compress.describe(replace(CODES, code=CODES.code[:1], names=["a"], bits=32), 0, 1).startswith("1 code of 16")
+    one = replace(CODES, code=CODES.code[:1], names=["a"], bits=32)
+    assert "a.npz: 1 code of 16" in Encoded(file, one, 0.0).summary()
 
 
 def test_paths(tmp_path):

@@ -12,8 +12,8 @@ from gekeras.config import SolveOptions
 from gekeras.data import Source
 from gekeras.evaluation import baselines, scoring
 from gekeras.evaluation.methods import groups
-from gekeras.generative_encoder import consistent
 from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
+from gekeras.operators.consistency import consistent
 from gekeras.restore import codes, memory
 
 OPTIONS = SolveOptions(steps=3, seed=1)
@@ -244,12 +244,12 @@ def counting(monkeypatch, stop_at=None):
 
     def counted_groups(*args):
         def wrap(names, group):
-            def counted(measurement, known):
+            def counted(measurement, known, at_once):
                 calls[0] += 1
                 if stop_at is not None and calls[0] == stop_at:
                     raise Stopped
                 pictures[names] = pictures.get(names, 0) + len(measurement)
-                return group(measurement, known)
+                return group(measurement, known, at_once)
 
             return counted
 

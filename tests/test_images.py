@@ -255,7 +255,7 @@ def bad_files(folder):
     (folder / "damaged.png").write_bytes(damaged)
     says["damaged.png"] = "damaged"
     for name, value in {"nan.tif": np.nan, "inf.tif": np.inf, "two.tif": 2.0, "minus.tif": -0.5}.items():
-        for prefix, shape in {"grey_": (8, 8), "color_": (8, 8, 3)}.items():
+        for prefix, shape in {"gray_": (8, 8), "color_": (8, 8, 3)}.items():
             array = np.full(shape, 0.5, np.float32)
             array[3, 3] = value
             tifffile.imwrite(folder / (prefix + name), array, photometric="rgb" if "color" in prefix else None)

@@ -40,7 +40,7 @@ def test_panel_draws_every_pixel_sharp(tmp_path):
     cell = round(plots.CELL * plots.DPI)
     is_red = (drawn == [255, 0, 0]).all(-1)
     assert is_red.sum() == pytest.approx(cell**2, rel=0.01)
-    # A board with blurred pixels would have greys; titles and edges have the few there are.
+    # A board with blurred pixels would have grays; titles and edges have the few there are.
     left = drawn[is_red.any(1)][2:-2, : drawn.shape[1] // 2 - 20, 0]
     assert np.isin(left, (0, 255)).mean() > 0.99
     assert (left == 0).sum() == pytest.approx(cell**2 / 2, rel=0.05)

@@ -71,11 +71,14 @@ def test_what_it_tells(folder, model):
         ({"outputs": Outputs(panel="p00.restored.png")}, "p00.restored.png is a result"),
         ({"outputs": Outputs("no/such/folder")}, "does not exist"),
         ({"fidelity": "perfect"}, "unknown fidelity 'perfect'"),
+        ({"inputs": []}, "one picture file or more, in a list; received \\[\\]"),
+        ({"inputs": "p00.png"}, "in a list; received 'p00.png'"),
+        ({"inputs": ["."]}, r"\.: is a folder"),
     ],
 )
 def test_what_is_refused_leaves_nothing_behind(folder, model, given, says):
     with pytest.raises(ValueError, match=says):
-        files(["p00.png", "p01.png"], model(), **given)
+        files(given.pop("inputs", ["p00.png", "p01.png"]), model(), **given)
     assert sorted(path.name for path in folder.iterdir()) == ["p00.png", "p01.png"]
 
 

@@ -10,7 +10,8 @@ train="$shards/faces-train-000.tar $shards/faces-train-001.tar $shards/faces-tra
 test="$shards/faces-test-000.tar"
 
 mkdir -p "$runs/faces-64-gan"
-[ -n "$(ls "$runs/faces-64-gan")" ] || cp $preset/training/* "$runs/faces-64-gan"
+checkpoint=checkpoint-000807232.npz  # in the history: its networks were grown into those of faces-128
+[ -n "$(ls "$runs/faces-64-gan")" ] || git show f2763ac:$preset/training/$checkpoint >"$runs/faces-64-gan/$checkpoint"
 gekeras train gan $train --run "$runs/faces-64-gan" --memory --bfloat16 --resolution 64 --latent-size 256 \
     --fmap-base 2048 --fmap-max 128 --loss nonsaturating --batch 32 --learning-rate "${GAN_RATE:-0.0004}" \
     --average-decay "${GAN_DECAY:-0.9995}" --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:1500000 \

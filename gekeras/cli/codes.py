@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from ..networks import presets
 from .options import FILE, batch_option, preset_options, progress_bar, solve_options
 
 
@@ -24,21 +23,11 @@ def encode(inputs, output, bits, align, preset, models, quiet):
     Example:
       gekeras encode photo.png -o code.npz --bits 8
     """
-    from .. import images
-    from ..restore import codes
+    from .. import restore
 
-    loaded = presets.load(preset, models)
-    loaded.task_parameters("reconstruct")
-    for path in inputs:
-        images.size(path)
-    codes.check_output(output)
-
-    from ..restore import compress
-
-    file, error = compress.encode(list(inputs), loaded, int(bits), align=align == "face")
-    codes.save(output, file)
+    encoded = restore.encode(inputs, output, preset=preset, models=models, bits=int(bits), align=align == "face")
     if not quiet:
-        click.echo(f"{output}: {compress.describe(file, error, output.stat().st_size)}")
+        click.echo(encoded.summary())
 
 
 @click.command()
@@ -56,26 +45,19 @@ def decode(code, output, preview, preset, models, quiet, fidelity, batch, **chan
     Example:
       gekeras decode code.npz -o photo.png
     """
-    from ..restore import codes
+    from .. import restore
 
-    loaded = presets.load(preset, models)
-    file = codes.load(code)
-    loaded.task_parameters(file.task)
-
-    from ..restore import compress
-
-    paths = compress.output_paths(file, output)
     with progress_bar("solving", quiet or preview) as tick:
-        pictures = compress.decode(
-            file,
+        paths = restore.decode(
             code,
-            loaded,
-            fidelity,
-            changes,
+            output,
+            preset=preset,
+            models=models,
+            fidelity=fidelity,
+            changes=changes,
             preview=preview,
             batch=batch,
             progress=lambda done, total: tick(done, total),
         )
-    compress.write(paths, pictures)
     if not quiet:
         click.echo("\n".join(map(str, paths)))

@@ -8,7 +8,7 @@ import click
 
 from ..config import PictureOptions
 from ..networks import ModelOptions
-from .options import FILE, preset_options
+from .options import FILE, preset_options, reports
 from .solve import print_results
 
 PORTRAIT = Path(__file__).parents[1] / "assets" / "astronaut.png"
@@ -27,4 +27,6 @@ def demo(output, task, preset, models):
     from .. import restore
 
     outputs = restore.Outputs(output, panel)
-    print_results(restore.files([PORTRAIT], model, pictures=PictureOptions(simulate=True), outputs=outputs), panel)
+    with reports("solving") as report:
+        results = restore.files([PORTRAIT], model, pictures=PictureOptions(simulate=True), outputs=outputs, **report)
+    print_results(results, panel)

@@ -18,7 +18,7 @@ from ..networks import CustomNetworks, presets
 FILE = click.Path(path_type=Path)
 
 
-def options(*decorators):
+def combined(*decorators):
     """One decorator of several, in the order in which `--help` lists them."""
 
     def decorate(command):
@@ -57,7 +57,7 @@ def option_of(cls: type, name: str, *flags: str, preset: bool = False, **changes
 
 def options_of(cls: type, *names: str, preset: bool = False) -> Callable:
     """`option_of` of several fields."""
-    return options(*(option_of(cls, name, preset=preset) for name in names))
+    return combined(*(option_of(cls, name, preset=preset) for name in names))
 
 
 class _Choice(click.Choice):
@@ -125,7 +125,7 @@ parameter_option = click.option(
 forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )
-preset_options = options(
+preset_options = combined(
     click.option("--preset", default=presets.DEFAULT, show_default=True, help="Pretrained parts, by name or folder."),
     models_option,
 )
@@ -134,7 +134,7 @@ batch_option = click.option(
 )
 
 VOLUME = ("axes", "crop", "stride", "shape", "dtype", "levels")
-volume_options = options(
+volume_options = combined(
     option_of(config.VolumeOptions, "axes"),
     option_of(config.VolumeOptions, "crop"),
     option_of(config.VolumeOptions, "stride"),
@@ -150,7 +150,7 @@ def volume_options_of(values: dict[str, Any]) -> config.VolumeOptions:
     return config.VolumeOptions(**{**found, "axes": found["axes"] or config.VolumeOptions().axes})
 
 
-custom_options = options(
+custom_options = combined(
     click.option(
         "--generator", metavar="PATH", help="A generator of one's own: .keras, .h5, SavedModel, TF-Hub folder or address."
     ),
@@ -196,7 +196,7 @@ fidelity_option = click.option(
     show_default=True,
     help="Set of options: the paper's own, a quick one, or one that is better and still quicker.",
 )
-solve_options = options(
+solve_options = combined(
     fidelity_option,
     options_of(config.SolveOptions, *SOLVER, preset=True),
     option_of(config.SolveOptions, "seed", show_default=True),
@@ -240,3 +240,13 @@ def progress_bar(label: str, quiet: bool = False):
             bar.update(done - bar.pos)
 
         yield tick
+
+
+@contextlib.contextmanager
+def reports(label: str, quiet: bool = False):
+    """Yields `tell` and `progress` for a library call: lines on stderr, and a progress bar below them."""
+    with progress_bar(label, quiet) as tick:
+        yield {
+            "tell": (lambda text: None) if quiet else (lambda text: click.echo(text, err=True)),
+            "progress": lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
+        }

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from .. import config
-from .options import FILE, option_of, options, options_of, volume_options
+from .options import FILE, combined, option_of, options_of, volume_options
 
 RECORD = "arguments.json"  # in a run folder: what its command was given
 NOT_KEPT = ("resume", "config", "quiet", "dry_run", "help")
@@ -165,7 +165,7 @@ def train_options(cls: type, *names: str, turn: bool = True):
         turn: whether its pictures can be shown turned.
     """
     views = ("mirror", "turn") if turn else ("mirror",)
-    return options(
+    return combined(
         click.option(
             "--run",
             "folder",
@@ -197,20 +197,17 @@ def train_options(cls: type, *names: str, turn: bool = True):
     )
 
 
-LIMITS = ("minutes", "quiet", "save_every", "deterministic")
-
-
 def limits_of(arguments: dict[str, Any], values: dict[str, Any]) -> config.Limits:
-    """Take the values of `LIMITS` out of a command's arguments.
+    """Take the limits of this sitting out of a command's arguments."""
+    return config.Limits(*(values.pop(name) for name in ("minutes", "quiet", "save_every")), arguments)
 
-    Everything random is a function of the seed anyway; `deterministic` makes TensorFlow's sums take one order, too.
-    """
-    minutes, quiet, save_every, deterministic = (values.pop(name) for name in LIMITS)
-    if deterministic:
+
+def be_deterministic(wanted: bool) -> None:
+    """Everything random is a function of the seed anyway; this makes TensorFlow's sums take one order, too."""
+    if wanted:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    return config.Limits(minutes, quiet, save_every, arguments)
 
 
 @contextlib.contextmanager

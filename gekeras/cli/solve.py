@@ -20,7 +20,7 @@ from .options import (
     forward_option,
     parameter_option,
     preset_options,
-    progress_bar,
+    reports,
     solve_options,
     task_option,
 )
@@ -131,7 +131,7 @@ def solve(
 
     from .. import restore
 
-    with progress_bar("solving", quiet) as tick:
+    with reports("solving", quiet) as report:
         results = restore.files(
             inputs,
             model,
@@ -142,8 +142,7 @@ def solve(
             preview=preview,
             samples=samples,
             batch=batch,
-            tell=(lambda text: None) if quiet else (lambda text: click.echo(text, err=True)),
-            progress=lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
+            **report,
         )
     print_results(results, panel, as_json=as_json, quiet=quiet)
 

@@ -6,7 +6,7 @@ import click
 
 from .. import config
 from .options import FILE, volume_options_of
-from .runs import RunCommand, limits_of, pictures_argument, train_options, validation_option
+from .runs import RunCommand, be_deterministic, limits_of, pictures_argument, train_options, validation_option
 
 FIELDS = (
     "width",
@@ -28,7 +28,7 @@ FIELDS = (
 )
 @validation_option(512)
 @click.pass_obj
-def train_aegan(arguments, pictures, folder, memory, gan_run, validation, **values):
+def train_aegan(arguments, pictures, folder, deterministic, memory, gan_run, validation, **values):
     """Train the AEGAN baseline on PICTURES: a GAN's networks and an encoder, together.
 
     \b
@@ -40,6 +40,7 @@ def train_aegan(arguments, pictures, folder, memory, gan_run, validation, **valu
 
     from ..training import aegan, sources
 
+    be_deterministic(deterministic)
     _, shape = aegan.read_gan(gan_run)
     sizes = shape["resolution"], shape["channels"]
     shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory)

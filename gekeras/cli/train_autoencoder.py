@@ -8,6 +8,7 @@ from .. import config
 from .options import FILE, parameter_option, task_option, volume_options_of
 from .runs import (
     RunCommand,
+    be_deterministic,
     distribute_option,
     generator_option,
     limits_of,
@@ -17,7 +18,7 @@ from .runs import (
     validation_option,
 )
 
-FIELDS = ("width", "batch_size", "code_size", "images", "learning_rate", "pool", "validate_every")
+FIELDS = ("width", "batch_size", "code_size", "images", "learning_rate", "final_learning_rate", "pool", "validate_every")
 
 
 @click.command("autoencoder", cls=RunCommand)
@@ -38,7 +39,19 @@ FIELDS = ("width", "batch_size", "code_size", "images", "learning_rate", "pool",
 @validation_option(512)
 @click.pass_obj
 def train_autoencoder(
-    arguments, pictures, task, parameters, operator, folder, distribute, memory, generator, start, validation, **values
+    arguments,
+    pictures,
+    task,
+    parameters,
+    operator,
+    folder,
+    distribute,
+    deterministic,
+    memory,
+    generator,
+    start,
+    validation,
+    **values,
 ):
     """Train a task's autoencoder on PICTURES and as many generated ones.
 
@@ -53,6 +66,7 @@ def train_autoencoder(
     from ..operators import make_task
     from ..training import autoencoder, sources
 
+    be_deterministic(deterministic)
     with strategy_of(distribute) as strategy:
         gan = sources.generator_of(generator)
         sizes = gan.resolution, gan.channels

@@ -6,7 +6,7 @@ import click
 
 from .. import config
 from .options import volume_options_of
-from .runs import RunCommand, limits_of, pictures_argument, train_options
+from .runs import RunCommand, be_deterministic, limits_of, pictures_argument, train_options
 
 FIELDS = (
     "resolution",
@@ -29,7 +29,7 @@ FIELDS = (
 @pictures_argument
 @train_options(config.BEGANOptions, *FIELDS)
 @click.pass_obj
-def train_began(arguments, pictures, folder, memory, **values):
+def train_began(arguments, pictures, folder, deterministic, memory, **values):
     """Train a boundary equilibrium GAN on PICTURES: folders, tar or TFRecord shards, volumes.
 
     Its run may be named wherever a GAN's is: to train autoencoders and to export a preset.
@@ -45,6 +45,7 @@ def train_began(arguments, pictures, folder, memory, **values):
     from .. import data
     from ..training import began
 
+    be_deterministic(deterministic)
     items = data.entries(*pictures, options=cut)
     seen = began.train(options, items, folder, memory=memory, limits=limits)
     click.echo(f"{folder}: {seen:,} images shown")

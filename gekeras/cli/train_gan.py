@@ -6,7 +6,7 @@ import click
 
 from .. import config
 from .options import option_of, volume_options_of
-from .runs import RunCommand, distribute_option, limits_of, pictures_argument, strategy_of, train_options
+from .runs import RunCommand, be_deterministic, distribute_option, limits_of, pictures_argument, strategy_of, train_options
 
 
 def _at(kind: type):
@@ -82,7 +82,7 @@ FIELDS = (
     "--dry-run", is_flag=True, help="Print the schedule and, from 20 steps of each stage, the time; train nothing."
 )
 @click.pass_obj
-def train_gan(arguments, pictures, folder, distribute, memory, kimg, dry_run, **values):
+def train_gan(arguments, pictures, folder, distribute, deterministic, memory, kimg, dry_run, **values):
     """Train a progressive GAN on PICTURES: folders, tar or TFRecord shards, volumes.
 
     \b
@@ -110,6 +110,7 @@ def train_gan(arguments, pictures, folder, distribute, memory, kimg, dry_run, **
 
     from ..training import gan
 
+    be_deterministic(deterministic)
     with strategy_of(distribute) as strategy:
         seen = gan.train(options, items, folder, memory=memory, limits=limits, strategy=strategy)
     click.echo(f"{folder}: {seen:,} images shown")

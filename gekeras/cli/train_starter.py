@@ -8,9 +8,28 @@ import click
 
 from .. import config
 from .options import FILE, parameter_option, task_option, volume_options_of
-from .runs import RunCommand, generator_option, limits_of, pictures_argument, train_options, validation_option
+from .runs import (
+    RunCommand,
+    be_deterministic,
+    generator_option,
+    limits_of,
+    pictures_argument,
+    train_options,
+    validation_option,
+)
 
-FIELDS = ("width", "blocks", "batch_size", "images", "learning_rate", "decoder_weight", "pairs", "fit_steps", "probes")
+FIELDS = (
+    "width",
+    "blocks",
+    "batch_size",
+    "images",
+    "learning_rate",
+    "final_learning_rate",
+    "decoder_weight",
+    "pairs",
+    "fit_steps",
+    "probes",
+)
 
 
 @click.command("starter", cls=RunCommand)
@@ -22,7 +41,9 @@ FIELDS = ("width", "blocks", "batch_size", "images", "learning_rate", "decoder_w
 @click.option("--autoencoder", type=FILE, required=True, metavar="RUN|PRESET_DIR", help="Whose encoder is used.")
 @validation_option(256)
 @click.pass_obj
-def train_starter(arguments, pictures, task, parameters, folder, memory, generator, autoencoder, validation, **values):
+def train_starter(
+    arguments, pictures, task, parameters, folder, deterministic, memory, generator, autoencoder, validation, **values
+):
     """Train a task's starter: where a solve begins, from the code alone. Generator and encoder are all that it needs;
     half of its codes are those of PICTURES where there are any.
 
@@ -37,6 +58,7 @@ def train_starter(arguments, pictures, task, parameters, folder, memory, generat
     from ..training import sources, starter
     from ..training.problem import Problem
 
+    be_deterministic(deterministic)
     gan = sources.generator_of(generator, options.mixed_precision)
     coder = sources.autoencoder_of(autoencoder, task, parameters, options.mixed_precision)
     sizes = gan.resolution, gan.channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .rules import as_paths, require
+from .rules import as_paths
 
 Box = tuple[int, int, int, int]
 
@@ -30,7 +30,7 @@ class PictureOptions:
         False
         >>> PictureOptions(align=True, tile=True)
         Traceback (most recent call last):
-        ValueError: align takes faces out of a photograph and tile cuts it up: give one of them; received (True, True)
+        ValueError: align takes faces out of a photograph and tile cuts it up: give one of them
     """
 
     simulate: bool = False
@@ -42,12 +42,12 @@ class PictureOptions:
 
     def __post_init__(self):
         as_paths(self, "mask", "reference")
-        both = (self.mask, self.box)
-        require(None in both, "give a mask or a box, not both", both)
-        both = (self.align, self.tile)
-        require(not all(both), "align takes faces out of a photograph and tile cuts it up: give one of them", both)
+        if self.mask is not None and self.box is not None:
+            raise ValueError("give a mask or a box, not both")
+        if self.align and self.tile:
+            raise ValueError("align takes faces out of a photograph and tile cuts it up: give one of them")
 
     @property
-    def files(self) -> dict[str, Path]:
+    def companions(self) -> dict[str, Path]:
         """Name -> path of the pictures that are read beside the inputs."""
         return {name: path for name, path in (("mask", self.mask), ("reference", self.reference)) if path is not None}

@@ -14,15 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import UNAIDED, SolveOptions
-from ..generative_encoder import GenerativeEncoder, consistent
+from ..generative_encoder import GenerativeEncoder
 from ..networks.presets import Preset
 from ..operators import GaussianBlur, Identity, Noise, bicubic
+from ..operators.consistency import consistent
 from ..restore import codes
 from ..solve import Solver, Target
 from . import baselines
 
-# Pictures `[n, h, w, c]` by name, from measurements `[n, ...]` and masks `[n, h, w, 1]` or None; the memory holds n at once.
-Group = Callable[[np.ndarray, "np.ndarray | None"], dict[str, np.ndarray]]
+# Pictures `[n, h, w, c]` by name, from measurements `[n, ...]`, masks `[n, h, w, 1]` or None, and how many the memory holds
+# (`at_once` of `Solver.solve`).
+Group = Callable[..., dict[str, np.ndarray]]
 
 
 def groups(
@@ -37,15 +39,17 @@ def groups(
     """
     task, table = model.task, {}
     if task.exact:
-        table["GE", "GE consistent"] = lambda y, known: _ge_twice(model, options, y, known)
+        table["GE", "GE consistent"] = lambda y, known, at_once=None: _ge_twice(model, options, y, known, at_once)
     else:
-        table[("GE",)] = lambda y, known: {"GE": model.solve(y, options, known=known, at_once=len(y)).image}
+        table[("GE",)] = lambda y, known, at_once=None: {"GE": model.solve(y, options, known=known, at_once=at_once).image}
     if model.decoder is not None:
-        table[("ConvAE",)] = lambda y, known: {"ConvAE": model.decode(model.encode(y, known))}
+        table[("ConvAE",)] = lambda y, known, at_once=None: {"ConvAE": model.decode(model.encode(y, known))}
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
         pixels = pixels_only(options)
-        table[("CSGM",)] = lambda y, known: {"CSGM": model.solve(y, pixels, known=known, at_once=len(y)).image}
+        table[("CSGM",)] = lambda y, known, at_once=None: {
+            "CSGM": model.solve(y, pixels, known=known, at_once=at_once).image
+        }
     if preset is not None and preset.has("aegan-encoder") and isinstance(task.degrade, Identity):
         table[("AEGAN",)] = _aegan(preset)
     for count in bits:
@@ -73,12 +77,12 @@ def classical(model: GenerativeEncoder) -> dict[str, Callable]:
 
 
 def _named(name: str, function: Callable) -> Group:
-    return lambda y, known: {name: function(y, known)}
+    return lambda y, known, at_once=None: {name: function(y, known)}
 
 
-def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known) -> dict[str, np.ndarray]:
+def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known, at_once) -> dict[str, np.ndarray]:
     """GE's picture, and the same one corrected to agree with the measurement."""
-    plain = model.solve(y, dataclasses.replace(options, consistent=False), known=known, at_once=len(y)).image
+    plain = model.solve(y, dataclasses.replace(options, consistent=False), known=known, at_once=at_once).image
     return {"GE": plain, "GE consistent": consistent(model.task, plain, y, known)}
 
 
@@ -105,24 +109,24 @@ def _invert_gan(model: GenerativeEncoder, options: SolveOptions) -> Group:
         starter=model.starter,
     )
 
-    def solve(y, known):
+    def solve(y, known, at_once=None):
         lifted = model.task.lift(tf.constant(y))
-        return {"invertGAN": solver.solve(Target(measurement=lifted), model.latent_size, options, at_once=len(y)).image}
+        return {"invertGAN": solver.solve(Target(measurement=lifted), model.latent_size, options, at_once=at_once).image}
 
     return solve
 
 
 def _aegan(preset: Preset) -> Group:
     encoder, generator = preset.part("aegan-encoder"), preset.part("aegan-generator")
-    return lambda y, known: {"AEGAN": np.asarray(generator(encoder(y)))}
+    return lambda y, known, at_once=None: {"AEGAN": np.asarray(generator(encoder(y)))}
 
 
 def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
     options = dataclasses.replace(options, pixel_weight=0.0)  # a receiver of codes has no pixels
 
-    def restore(y, known):
+    def restore(y, known, at_once=None):
         code = codes.dequantize(codes.quantize(model.encode(y), bits))
-        pictures = {f"GE {bits} bit": model.solve_code(code, options, at_once=len(y)).image}
+        pictures = {f"GE {bits} bit": model.solve_code(code, options, at_once=at_once).image}
         return {**pictures, f"ConvAE {bits} bit": model.decode(code)} if model.decoder is not None else pictures
 
     return restore

@@ -57,13 +57,12 @@ def evaluate(
         >>> import gekeras
         >>> gekeras.evaluation.evaluate("photos/", "superres", "scores/superres", count=8)  # doctest: +SKIP
     """
-    model = ModelOptions(model) if isinstance(model, str) else model
+    model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
     preset, pictures, output = model.load_preset(), Path(pictures), Path(output)
     _check(model, bits, record)
     items = data.entries(pictures, options=cut)[:count]
-    output.parent.mkdir(parents=True, exist_ok=True)
     lines, csv, markdown = (output.with_name(f"{output.name}.{kind}") for kind in ("jsonl", "csv", "md"))
-    for path in (lines, csv, markdown):
+    for path in (lines, csv, markdown) if output.parent.exists() else ():
         files.check_writable(path)
     network = GenerativeEncoder.from_options(model)
     options = network.options(fidelity, **(changes or {}))

@@ -137,7 +137,7 @@ def _rows(restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], 
 def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
     """A group of methods, a few pictures at a time."""
     parts = memory.slices(len(measurement), at_once)
-    restored = [run(measurement[part], None if known is None else known[part]) for part in parts]
+    restored = [run(measurement[part], None if known is None else known[part], at_once) for part in parts]
     return {name: np.concatenate([each[name] for each in restored]) for name in restored[0]}
 
 
@@ -152,6 +152,7 @@ def as_file(measurement: np.ndarray) -> np.ndarray:
 def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of an earlier call; a last line cut short by a crash is dropped, from the file too."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(header) + "\n")
         return []
     header = json.loads(json.dumps(header))  # JSON has no tuples

@@ -119,7 +119,7 @@ def network_arguments(preset: Any, task: str, custom: CustomNetworks) -> dict[st
 
 
 def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str, Any]:
-    """What the preset prefers to the library's options: its custom, the task's objective and its starter's gamma.
+    """What the preset prefers to the library's options: its own, the task's objective and its starter's gamma.
 
     The weights of an objective are measured with the preset's encoder, and go with it.
     """

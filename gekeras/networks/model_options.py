@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..files import PathLike
@@ -34,6 +34,14 @@ class ModelOptions:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     forward: str | None = None
     custom: CustomNetworks = field(default_factory=CustomNetworks)
+
+    def loaded(self) -> ModelOptions:
+        """The same with the preset itself in the place of its name: what is read later is what was found now.
+
+        Raises PresetError as `load_preset`.
+        """
+        preset = self.load_preset()
+        return self if preset is None else replace(self, preset=preset)
 
     def load_preset(self) -> Preset | None:
         """The preset; None where nothing of one is needed. Raises PresetError if there is none, or none for the task."""

@@ -95,17 +95,6 @@ def decode(
     return np.concatenate(pictures)
 
 
-def describe(file: codes.CodeFile, error: float, size: int) -> str:
-    """`1 code of 256 numbers at 8 bits: 0.52 bits per pixel ...`; `size` is the file's, in bytes."""
-    n, k = file.code.shape
-    rate = codes.bits_per_pixel(k, file.bits, file.resolution)
-    return (
-        f"{n} code{'s' if n > 1 else ''} of {k} numbers at {file.bits} bits: {rate:.3f} bits per pixel of "
-        f"{file.resolution}x{file.resolution}, {size:,} bytes with names and header; "
-        f"the decoder's picture has MSE {error:.4f}"
-    )
-
-
 def output_paths(file: codes.CodeFile, output: Path) -> list[Path]:
     """One file for one code; for several a folder, with the names of the pictures they came from.
 

@@ -28,11 +28,11 @@ def restore(
     *,
     preview: bool = False,
     samples: int | None = None,
-    asked: int | None = None,
+    batch: int | None = None,
     tell: Callable[[str], None] = lambda text: None,
     progress: batches.Progress = batches.no_progress,
 ) -> list[tuple[Restored, dict[str, Any]]]:
-    """Load, read, solve, write. Args and Raises: as `pipeline.files`, whose `batch` is `asked`.
+    """Load, read, solve, write. Args and Raises: as `pipeline.files`.
 
     Returns:
         What was restored of each input, and its record.
@@ -43,14 +43,14 @@ def restore(
     items = [observe(path, Request(model.task, *model.shape[1:], pictures, options.seed)) for path in inputs]
     options = None if preview else options
     y, known = stack_pieces(items)
-    batch = batches.choose_batch(model, y, known, options, asked)
-    for line in _notes(items, options, (samples or 1) * len(y), batch):
+    chosen = batches.choose_batch(model, y, known, options, batch)
+    for line in _notes(items, options, (samples or 1) * len(y), chosen):
         tell(line)
     frames: list[np.ndarray] = []
     watch = _frame_keeper(model, items[0], frames) if places.animate else None
-    solution, deviation = _solve(model, y, known, options, samples, batch.size, progress, watch)
+    solution, deviation = _solve(model, y, known, options, samples, chosen.size, progress, watch)
     restored = assemble(items, solution, deviation, samples)
-    return results.write(places, items, model, networks, options, restored, batch, frames)
+    return results.write(places, items, model, networks, options, restored, chosen, frames)
 
 
 def _notes(items: list[Observation], options: SolveOptions | None, solves: int, batch: memory.Batch) -> list[str]:

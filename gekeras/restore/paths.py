@@ -55,7 +55,9 @@ def plan(inputs: list[Path], options: PictureOptions, outputs: Outputs, several:
     for name in ("reference", "mask", "box"):
         if getattr(options, name) is not None and len(inputs) > 1:
             raise ValueError(f"{name} belongs to one picture; {len(inputs)} are given")
-    sources = [*inputs, *options.files.values()]
+    sources = [*inputs, *options.companions.values()]
+    for path in sources:
+        images.size(path)
     pictures = output_paths(inputs, outputs.output)
     deviations = [_deviation_path(path) for path in pictures] if several else []
     results = [*pictures, *deviations]
@@ -66,8 +68,6 @@ def plan(inputs: list[Path], options: PictureOptions, outputs: Outputs, several:
         _check_free(path, sources)
     for path in filter(None, (outputs.panel, outputs.animate)):
         _check_free(path, sources, results)
-    for path in sources:
-        images.size(path)
     if outputs.panel:
         plots.check_path(outputs.panel)
     if outputs.animate:

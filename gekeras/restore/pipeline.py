@@ -87,8 +87,9 @@ def files(
         >>> import gekeras
         >>> gekeras.restore.files(["small.png"], "superres", fidelity="best")  # doctest: +SKIP
     """
-    model = ModelOptions(model) if isinstance(model, str) else model
-    model.load_preset()
+    if isinstance(inputs, str) or not inputs:
+        raise ValueError(f"inputs must be one picture file or more, in a list; received {inputs!r}")
+    model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
     if samples and (preview or outputs.animate):
         other = "preview solves nothing" if preview else "animate shows one solve"
         raise ValueError(f"uncertainty compares several solves, and {other}: give one of them")
@@ -106,7 +107,7 @@ def files(
         changes or {},
         preview=preview,
         samples=samples,
-        asked=batch,
+        batch=batch,
         tell=tell,
         progress=progress,
     )

@@ -189,11 +189,17 @@ def export_generator(gan: sources.Trained, preset: Path) -> dict[str, Any]:
     `preset/training`."""
     generator, latent, nets, record = gan
     size = save_generator(generator, preset, latent)
-    shutil.rmtree(preset / "training", ignore_errors=True)
-    weights = {k: v.astype(np.float16) for k, v in nets.arrays().items() if "optimizer" not in k}
-    checkpoints.save(preset / "training" / f"checkpoint-{record['images']:09d}.npz", weights, record)
+    keep_training(nets.arrays(), record, preset)
     facts = dict(parameters=generator.count_params(), images=record["images"], options=record["options"])
     return {**size, "generator": facts}
+
+
+def keep_training(arrays: checkpoints.Arrays, record: dict[str, Any], preset: Path) -> Path:
+    """What training can go on from, without the optimizers' moments and in float16 -> `preset/training`, alone there."""
+    shutil.rmtree(preset / "training", ignore_errors=True)
+    path = preset / "training" / f"checkpoint-{record['images']:09d}.npz"
+    checkpoints.save(path, {k: v.astype(np.float16) for k, v in arrays.items() if "optimizer" not in k}, record)
+    return path
 
 
 def save_generator(network, preset: Path, latent: str = "normal") -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Run:
             for partial in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
                 partial.unlink()
             files.write_text(folder / "options.json", options)
-            if self.limits.arguments:
+            if self.limits.arguments is not None:
                 files.write_json(folder / "arguments.json", self.limits.arguments)
             record_start(folder)
         except (OSError, ValueError) as error:
