@@ -951,7 +951,7 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
     assert "has no task 'paint'" in refuse(*common, tmp_path / "b", "--task", "paint")
     assert "no such file or folder" in refuse(*common, tmp_path / "b", "--data", tmp_path / "missing")
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file'}: file exists" in refuse(*common, tmp_path / "file" / "b")
+    assert f"{tmp_path / 'file'} is not a folder" in refuse(*common, tmp_path / "file" / "b")
 
 
 def test_presets(succeed, run, tmp_path):
