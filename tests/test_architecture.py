@@ -11,24 +11,33 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gekeras"
 FLOORS = {
-    **dict.fromkeys(["config", "files"], 0),
+    **dict.fromkeys(["config", "files", "formats", "messages"], 0),
     **dict.fromkeys(["images", "models", "operators", "solve", "networks"], 1),
     **dict.fromkeys(["metrics", "plots", "data", "pictures", "generative_encoder"], 2),
     **dict.fromkeys(["training", "restore"], 3),
     **dict.fromkeys(["evaluation", "importing"], 4),
     **dict.fromkeys(["cli"], 5),
 }
-ONLY = {"solve": {"config"}, "networks": {"config", "files"}}  # stricter than the floor: the solver takes callables
+ONLY = {
+    "solve": {"config"},
+    "networks": {"config", "files", "messages"},
+}  # stricter than the floor: the solver takes callables
 EXEMPT = {"__init__", "_version"}  # the public names (lazily), one constant
 
 CLASSIC = {"tensorflow_addons", "tensorflow_gan"}  # they import on the classic line only
 WITHOUT_CLASSIC = set(FLOORS) - {"training"}  # presets, solving, scoring: the current line has neither
 HEAVY = CLASSIC | {"tensorflow", "tensorflow_probability", "keras"}  # seconds to import
-LIGHT = ["cli", "config", "images", "networks", "restore"]  # what `gekeras --help`, and checking a call, import
+LIGHT = [
+    "cli",
+    "config",
+    "evaluation",
+    "images",
+    "networks",
+    "restore",
+]  # for `--help`, and to check a call
 
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {path: ast.parse(source, filename=str(path)) for path, source in SOURCES.items()}
-every_module = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
 def room_of(path):
@@ -65,24 +74,30 @@ def libraries(path, functions=True):
     return {name.split(".")[0] for name in imports(path, functions)}
 
 
-@every_module
-def test_imports_only_from_lower_floors(path):
-    room = room_of(path)
-    if room in EXEMPT:
-        return
-    unknown = ({room} | rooms_used(path)) - set(FLOORS)
-    assert not unknown, f"{sorted(unknown)} have no floor: add them to FLOORS, and import names from their own module"
-    for other in rooms_used(path) - {room}:
-        assert FLOORS[other] < FLOORS[room], f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
-        assert other in ONLY.get(room, FLOORS), f"{room} may import {sorted(ONLY[room])} only; it imports {other}"
+def offenders(found_in):
+    """File -> what `found_in` finds in it, where it finds something."""
+    found = ((path.relative_to(PACKAGE).as_posix(), found_in(path)) for path in SOURCES)
+    return {name: what for name, what in found if what}
 
 
-@every_module
-def test_addons_and_gan_stay_in_the_classic_line(path):
-    if room_of(path) in WITHOUT_CLASSIC:
-        assert not libraries(path) & CLASSIC
-    if room_of(path).startswith("cli"):
-        assert not libraries(path, functions=False) & CLASSIC
+def test_imports_only_from_lower_floors():
+    def wrong(path):
+        room = room_of(path)
+        if room in EXEMPT:
+            return []
+        used = rooms_used(path) - {room}
+        unknown = [f"{name} has no floor" for name in {room, *used} - set(FLOORS)]
+        higher = [f"{other} is no lower floor" for other in used & set(FLOORS) if FLOORS[other] >= FLOORS[room]]
+        return [*unknown, *higher, *(f"{other} is not for {room}" for other in used - ONLY.get(room, used))]
+
+    assert not offenders(wrong)
+
+
+def test_addons_and_gan_stay_in_the_classic_line():
+    def wrong(path):
+        return libraries(path) & CLASSIC if room_of(path) in WITHOUT_CLASSIC else set()
+
+    assert not offenders(wrong)
 
 
 def module_of(path):
@@ -107,10 +122,8 @@ def test_starts_without_tensorflow(room):
             waiting |= {parent for parent in parents if parent in MODULES} - reached
 
 
-@every_module
-def test_is_short_and_documented_and_does_not_assert(path):
-    lines = len(SOURCES[path].splitlines())
-    assert lines <= 350, f"{lines} lines; the limit is 350"
-    assert ast.get_docstring(TREES[path]), "the module has no docstring"
-    asserts = [node.lineno for node in ast.walk(TREES[path]) if isinstance(node, ast.Assert)]
-    assert not asserts, f"assert on lines {asserts}; library code raises ValueError"
+def test_files_are_short_and_documented_and_do_not_assert():
+    """Library code raises ValueError: `python -O` leaves asserts out."""
+    assert not offenders(lambda path: len(SOURCES[path].splitlines()) > 350)
+    assert not offenders(lambda path: not ast.get_docstring(TREES[path]))
+    assert not offenders(lambda path: [node.lineno for node in ast.walk(TREES[path]) if isinstance(node, ast.Assert)])

@@ -1,5 +1,6 @@
 """The training stream: every picture once an epoch, the same from a folder, shards or memory, and from any point on."""
 
+import io
 import itertools
 import shutil
 import tarfile
@@ -10,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gekeras import data, images
+from gekeras.config import VolumeOptions
 
 
 @pytest.fixture
@@ -227,3 +229,101 @@ def test_pictures_are_those_of_read(tmp_path, rng):
             expected = images.to_uint8(images.read(entry.path, channels)).astype(int)
             found = data.load(entry, 8, channels).astype(int)
             assert np.abs(found - expected).max() <= 1, (entry.name, channels)
+
+
+def test_whatever_solve_reads_is_listed(tmp_path, rng):
+    picture = Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8))
+    for name in ("a.gif", "b.jpe", "c.pgm", "d.jp2", "e.PNM", "f.jfif"):
+        kind = {"jpe": "JPEG", "jfif": "JPEG", "pgm": "PPM", "pnm": "PPM", "jp2": "JPEG2000"}.get(name[2:].lower(), "GIF")
+        picture.save(tmp_path / name, format=kind)
+    items = data.entries(tmp_path)
+    assert [entry.name for entry in items] == ["a.gif", "b.jpe", "c.pgm", "d.jp2", "e.PNM", "f.jfif"]
+    np.testing.assert_array_equal(data.load(items[2], 8, 1)[..., 0], picture)
+
+
+def test_the_side_files_of_macos_are_no_pictures(mixed, tmp_path):
+    for path in [p for p in mixed.rglob("*") if p.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(60))
+    loose, packed = data.entries(mixed), data.entries(shards_of(mixed, tmp_path / "shards", 1))
+    assert [e.name for e in loose] == [e.name for e in packed] == ["a.png", "b.JPG", "c.bmp", "more/d.webp"]
+    with pytest.raises(ValueError, match=r"cannot decode \._a\.png in .*: is what macOS keeps beside a file"):
+        data.load(data.entries(mixed / "._a.png")[0], 8)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
+def test_several_pictures_in_one_file_are_refused(rng, name, tmp_path):
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(2)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError) as refused:
+        data.load(data.files.Entry(name, tmp_path / name), 8)
+    assert str(refused.value).endswith(
+        f"cannot decode {name} in {tmp_path / name}: is animated or has several pages; a single picture is needed"
+    )
+
+
+def test_no_message_holds_an_address(tmp_path):
+    """Whatever decoders say of what is damaged or no picture."""
+    whole = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(whole, "TIFF")
+    for k, content in enumerate((b"hello", b"\x89PNG\r\n\x1a\n", b"II*\0", b"GIF89a", b"P5 9 9", whole.getvalue()[:60])):
+        (tmp_path / f"{k}.png").write_bytes(content)
+    for entry in data.entries(tmp_path):
+        with pytest.raises(ValueError, match=rf"^cannot decode {entry.name} in ") as refused:
+            data.load(entry, 8)
+        assert " at 0x" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+# ------------------------------------------------------------------------------------------- folders of gray slices
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Three slices of 12 bits, kept in 16, and a file that is none."""
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray(np.arange(k, 4096, 64, dtype=np.uint16).reshape(8, 8)).save(folder / f"s{k}.png")
+    (folder / "readme.txt").write_text("12 bits")
+    return folder
+
+
+def test_levels_are_those_of_gray_pictures_too(slices, tmp_path):
+    options = VolumeOptions(levels=(0, 4032))
+    ramp = np.rint(np.arange(64) * 255 / 63).reshape(8, 8)
+    for path in (slices, slices / "s0.png", shards_of(slices, tmp_path / "shards", 1)):
+        np.testing.assert_array_equal(data.load(data.entries(path, options=options)[0], 8, 1)[..., 0], ramp)
+    Image.new("RGB", (8, 8)).save(slices / "color.png")
+    with pytest.raises(ValueError, match=r"cannot decode color\.png .* is no gray picture"):
+        data.load_all(data.entries(slices, options=options), 8)
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"crop": 4}, "crop cut volumes, but .* holds pictures alone; leave out crop"),
+        ({"axes": (0,), "stride": 4}, "axes and stride cut volumes, .*; leave out axes and stride"),
+        ({"shape": (1, 8, 8)}, "shape tell what a raw file holds, but .* holds none; leave out shape"),
+        ({"dtype": "<u2"}, "dtype tell what a raw file holds"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(slices, options, says):
+    with pytest.raises(ValueError, match=says):
+        data.entries(slices, options=VolumeOptions(**options))
+    np.save(slices / "v.npy", np.full((4, 8, 8), 99, np.uint8))
+    if "shape" in options or "dtype" in options:
+        with pytest.raises(ValueError, match=says):
+            data.entries(slices, options=VolumeOptions(**options))
+    else:
+        assert len(data.entries(slices, options=VolumeOptions(**options))) > 3
+
+
+def test_notes_tell_what_is_left_out_and_what_is_dark(slices, tmp_path):
+    left = f"{slices}: 1 file was left out (.txt): no pictures by their names"
+    items = data.entries(slices)
+    dark = "s0.png: values from 0 to 4,032 of 65,535: give levels=0,4032 if that is its black and white"
+    assert data.notes(slices, items=items) == [left, dark]
+    assert data.notes(slices / "s0.png", items=items[:1]) == [dark]
+    assert data.notes(slices, items=data.entries(slices, options=VolumeOptions(levels=(0, 4095)))) == [left]
+    shards = shards_of(slices, tmp_path / "shards")
+    Image.new("L", (8, 8)).save(shards / "loose.png")
+    assert data.notes(shards, items=data.entries(shards)) == [f"{shards}: 1 file was left out (.png): it is read as shards"]

@@ -139,9 +139,6 @@ def test_sixteen_bits_are_full_scale(tmp_path, channels, error):
     back = images.read(tmp_path / "a.png")
     np.testing.assert_allclose((back + 1) / 2, deep[..., :3] / 65535, atol=error)
     assert back[0, 0, 0] == -1 and back[0, 1, 0] == 1
-    if channels == 3:
-        tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
-        assert (images.read(tmp_path / "a.tif") == back).all()
 
 
 def test_a_transparent_level_of_sixteen_bits_is_white(tmp_path):
@@ -219,6 +216,83 @@ def test_the_first_picture_of_a_phones_jpeg(tmp_path):
     first, second = Image.new("RGB", (8, 8), "white"), Image.new("RGB", (8, 8), "black")
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
     assert images.read(tmp_path / "a.jpg").min() == 1
+
+
+@pytest.mark.parametrize(
+    "name, says",
+    [
+        ("._a.png", "is what macOS keeps beside a file"),
+        ("two.pgm", "several pages"),
+        ("text.pgm", "several pages"),
+    ],
+)
+def test_files_that_are_not_the_one_picture_they_seem(tmp_path, name, says):
+    gray = b"P5 4 4 255\n" + bytes(16)
+    content = {"._a.png": b"\0\5\x16\7" + bytes(80), "two.pgm": gray + gray, "text.pgm": b"P2 2 2 9\n1 2 3 4\n" * 2}
+    (tmp_path / name).write_bytes(content[name])
+    for call in (images.read, images.size):
+        with pytest.raises(images.ImageError, match=says):
+            call(tmp_path / name)
+    (tmp_path / "one.pgm").write_bytes(gray + b"\n")
+    assert images.size(tmp_path / "one.pgm") == (4, 4)
+
+
+# ------------------------------------------------------------------------------------- levels of black and white
+
+
+def test_levels_are_the_files_values(tmp_path):
+    deep = np.arange(12, 4092, 17, dtype=np.uint16).reshape(12, 20)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", deep)
+    tifffile.imwrite(tmp_path / "white.tif", deep, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "signed.tif", deep.astype(np.int32) - 2000)
+    tifffile.imwrite(tmp_path / "float.tif", np.where(deep == 12, np.nan, deep).astype(np.float32))
+    (tmp_path / "a.pgm").write_bytes(b"P5 20 12 4095\n" + deep.astype(">u2").tobytes())
+    Image.fromarray((deep // 16).astype(np.uint8)).save(tmp_path / "eight.png")
+    expected = np.clip((deep - 1000.0) / 2000, 0, 1)[..., None] * 2 - 1
+    for name in ("a.png", "a.tif", "float.tif", "a.pgm"):
+        np.testing.assert_allclose(images.read(tmp_path / name, levels=(1000, 3000)), expected, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(images.read(tmp_path / "white.tif", levels=(1000, 3000)), -expected, atol=1e-6)
+    np.testing.assert_allclose(images.read(tmp_path / "signed.tif", levels=(-1000, 1000)), expected, atol=1e-6)
+    eight = np.clip((deep // 16 - 62.5) / 125, 0, 1)[..., None] * 2 - 1
+    np.testing.assert_allclose(images.read(tmp_path / "eight.png", 3, (62.5, 187.5)), eight.repeat(3, -1), atol=1e-6)
+
+
+def test_levels_that_are_refused(tmp_path, photo):
+    Image.fromarray(photo).save(tmp_path / "color.png")
+    tifffile.imwrite(tmp_path / "color.tif", photo.astype(np.uint16), photometric="rgb")
+    for name in ("color.png", "color.tif"):
+        with pytest.raises(images.ImageError, match="is no gray picture"):
+            images.read(tmp_path / name, levels=(0, 9))
+    for levels in ((1,), (2, 1), (0, 1, 2), (np.nan, 1), (0, np.inf)):
+        with pytest.raises(ValueError, match="two numbers that rise"):
+            images.read(tmp_path / "color.png", levels=levels)
+
+
+def test_a_file_that_uses_little_of_its_range_is_told(tmp_path, photo):
+    deep = np.arange(12, 4092, 17, dtype=np.uint16).reshape(12, 20)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "white.tif", deep, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "flat.tif", deep + 30000)
+    tifffile.imwrite(tmp_path / "float.tif", deep.astype(np.float32) / 2**16)
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 2).save(tmp_path / "labels.png")
+    says = {
+        "a.png": "a.png: values from 12 to 4,075 of 65,535: give levels=12,4075 if that is its black and white",
+        "white.tif": "white.tif: values from 12 to 4,075 of 65,535: give levels=12,4075 if that is its black and white",
+        "flat.tif": "flat.tif: values from 30,012 to 34,075 of 65,535: "
+        "give levels=30012,34075 if that is its black and white",
+        "float.tif": "float.tif: values from 0.000183105 to 0.0621796 of 1: "
+        "give levels=0.000183105,0.0621796 if that is its black and white",
+        "labels.png": "labels.png: values from 0 to 2 of 255: give levels=0,2 if that is its black and white",
+    }
+    for name, line in says.items():
+        assert images.small_range(tmp_path / name, images.read(tmp_path / name, 3)) == line
+    Image.fromarray(photo // 16).save(tmp_path / "dark.png")  # in color: no levels
+    Image.fromarray(photo[..., 0] // 16 + 200).save(tmp_path / "pale.png")
+    Image.new("L", (8, 8), 2).save(tmp_path / "even.png")
+    Image.fromarray(deep * 10).save(tmp_path / "deep.png")
+    for name in ("dark.png", "pale.png", "even.png", "deep.png"):
+        assert images.small_range(tmp_path / name, images.read(tmp_path / name)) == ""
 
 
 # ------------------------------------------------------------------------------------- files that are refused

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gekeras import data
+from gekeras.config import VolumeOptions
 from gekeras.data import records
 
 SIDE = 8
@@ -213,7 +214,7 @@ def test_a_damaged_picture_is_named(shard):
         (example(label=of_numbers(1), text=of_bytes(b"x")), "the example has no picture; it has label, text"),
         (example(), "the example has no picture; it has nothing"),
         (example(image=of_numbers(1)), "the example has no picture; it has image"),
-        (example(image=of_bytes(b"no picture")), "cannot identify image file"),
+        (example(image=of_bytes(b"no picture")), "not an image in a format that can be read"),
         (b"\xff\xff\xff", "no tf.train.Example: "),
         (example(shape=of_numbers(3, 8, 8), data=of_bytes()), "the example has no picture; it has data, shape"),
         (example(shape=of_numbers(3, 8, 8), data=of_bytes(bytes(191))), "191 raw bytes do not have the shape [3, 8, 8]"),
@@ -228,3 +229,8 @@ def test_records_without_a_picture(tmp_path, record, says):
     with pytest.raises(ValueError, match=r"^cannot decode a\.tfrecord\[0\] in ") as refused:
         data.load(items[0], SIDE)
     assert says in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_levels_are_not_for_records(shard):
+    with pytest.raises(ValueError, match=r"levels are for volumes and gray picture files; .*part-0\.tfrecord"):
+        data.entries(shard, options=VolumeOptions(levels=(0, 9)))

@@ -120,7 +120,9 @@ def test_tiffs_that_are_pictures(volume, tmp_path):
     tifffile.imwrite(tmp_path / "color.tif", color, photometric="rgb")
     tifffile.imwrite(tmp_path / "gray.tif", volume[0])
     page = Image.fromarray(volume[0])
-    page.save(tmp_path / "thumbnail.tif", save_all=True, append_images=[page.resize((4, 4))])
+    with tifffile.TiffWriter(tmp_path / "thumbnail.tif") as file:
+        file.write(volume[0])
+        file.write(np.asarray(page.resize((4, 4))), subfiletype=1)
     found = data.entries(tmp_path)
     assert [entry.name for entry in found] == ["color.tif", "gray.tif", "thumbnail.tif"]
     assert not any(volumes.is_volume(entry.path) for entry in found)
@@ -133,6 +135,46 @@ def test_a_stack_of_color_pages_is_refused(volume, tmp_path):
     tifffile.imwrite(tmp_path / "v.tif", np.stack([volume] * 3, axis=-1), photometric="rgb")
     with pytest.raises(ValueError, match=r"v\.tif is no volume: its shape is \[5, 12, 14, 3\] of uint8"):
         data.entries(tmp_path)
+
+
+def test_pages_that_are_not_of_one_kind_are_refused(volume, tmp_path):
+    others = {
+        "size": (volume[4, :6], {}),
+        "dtype": (volume[4].astype(np.uint16), {}),
+        "color": (np.stack([volume[4]] * 3, axis=-1), {"photometric": "rgb"}),
+        "white": (volume[4], {"photometric": "miniswhite"}),
+    }
+    for name, (page, kind) in others.items():
+        for first in (True, False):
+            with tifffile.TiffWriter(tmp_path / "v.tif") as file:
+                for k, one in enumerate([page, *volume[:4]] if first else [*volume[:4], page]):
+                    file.write(one, metadata=None, **(kind if k == (0 if first else 4) else {"photometric": "minisblack"}))
+            with pytest.raises(
+                ValueError, match=r"v\.tif cannot be read as a volume: its 5 pages are not of one kind: . are "
+            ):
+                data.entries(tmp_path)
+                pytest.fail(name)
+
+
+@pytest.mark.parametrize("kind", [{"imagej": True, "metadata": {"axes": "ZYX"}}, {"truncate": True}])
+def test_a_stack_behind_one_directory_that_is_cut_short(volume, tmp_path, kind):
+    tifffile.imwrite(tmp_path / "v.tif", volume, **kind)
+    whole = (tmp_path / "v.tif").read_bytes()
+    (tmp_path / "v.tif").write_bytes(whole[: -volume[0].nbytes])
+    with pytest.raises(ValueError, match=r"v\.tif cannot be read as a volume: its pages are cut short"):
+        data.entries(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_white_is_zero(volume, tmp_path, dtype, compression):
+    """A negative by its tag is shown as the positive that it means; levels are the file's values all the same."""
+    values = volume.astype(dtype)
+    tifffile.imwrite(tmp_path / "v.tif", values, photometric="miniswhite", compression=compression)
+    np.testing.assert_array_equal(volumes.read(tmp_path / "v.tif", VolumeOptions()), values)
+    for levels in ((), (40, 200)):
+        positive = only(save(tmp_path / "v.npy", values), levels=levels)
+        np.testing.assert_array_equal(only(tmp_path / "v.tif", levels=levels), 255 - positive)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of the TIFF, before its error
@@ -244,6 +286,13 @@ def test_a_segmented_volume_is_black_and_white(rng, tmp_path, dtype):
     np.testing.assert_array_equal(only(save(tmp_path / "v.npy", mask)), mask[0].astype(np.uint8) * 255)
 
 
+def test_labels_need_levels(rng, tmp_path):
+    path = save(tmp_path / "v.npy", rng.integers(0, 4, (3, 8, 8), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"v\.npy holds the values 0 to 3 alone: labels\? give the gray levels .*, as 0,3"):
+        data.entries(path)
+    np.testing.assert_array_equal(only(path, levels=(0, 3)), np.load(path)[0] * 85)
+
+
 @pytest.mark.parametrize("dtype", [">u2", "<i2", "<u4", "<i8", "<f4", "<f8"])
 def test_other_types_by_their_own_range(rng, tmp_path, dtype):
     values = rng.integers(2_000_000_000 if dtype in ("<u4", "<i8") else 500, size=(3, 8, 8)).astype(dtype) + 7
@@ -339,3 +388,13 @@ def test_eval_scores_the_squares_of_a_volume(models, rng, tmp_path):
     assert run(*cut).output == first.output  # nothing is computed again
     assert run("--axes", 0, "--crop", SIDE).exit_code == 2  # other squares, other scores
     assert run("--axes", 0, "--crop", 64).exit_code == 2
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    Image.fromarray(rng.integers(0, 4096, (SIDE, SIDE)).astype(np.uint16)).save(folder / "a.png")
+    common[common.index(path)], common[-1] = folder, tmp_path / "slices-scores"
+    refused = run("--crop", SIDE)
+    assert refused.exit_code == 2 and f"crop cut volumes, but {folder} holds pictures alone" in refused.stderr
+    assert "of 65,535: give levels=" in run().stderr
+    common[-1] = tmp_path / "levels"
+    scored = run("--levels", "0,4095")
+    assert scored.exit_code == 0 and "give levels" not in scored.stderr

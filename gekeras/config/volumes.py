@@ -30,7 +30,9 @@ class VolumeOptions:
     shape: tuple[int, ...] = setting((), "Volumes: shape of a raw file, slowest axis first.", items=int)
     dtype: str = setting("uint8", "Volumes: of a raw file, as NumPy names it: <u2 is little-endian 16 bits.")
     levels: tuple[float, ...] = setting(
-        (), "Volumes: values of black and white; by default 0 and 255 for 8 bits, else the volume's own range.", items=float
+        (),
+        "Volumes and gray pictures: values of black and white; by default 0 and 255 for 8 bits, else a volume's own range.",
+        items=float,
     )
 
     def __post_init__(self):

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .. import images
+
 SUFFIXES = (".tfrecord", ".tfrecords")
 ENCODED = ("image/encoded", "image", "image_raw")
 _HEAD = struct.Struct("<QI")  # length and its checksum
@@ -35,7 +37,8 @@ class Record:
     length: int
 
     def picture(self) -> Image.Image:
-        """The decoded picture. Raises OSError if the record is damaged or holds none."""
+        """The picture as `images.read` sees it, mode L or RGB. Raises OSError if the record is damaged or holds none, and
+        ImageError."""
         import tensorflow as tf
 
         with self.path.open("rb") as file:
@@ -49,7 +52,7 @@ class Record:
             raise OSError(f"no tf.train.Example: {error}") from error
         for name in ENCODED:
             if name in feature and feature[name].bytes_list.value:
-                return Image.open(io.BytesIO(feature[name].bytes_list.value[0]))
+                return images.eight_bits(self.name, io.BytesIO(feature[name].bytes_list.value[0]))
         if "shape" in feature and "data" in feature and feature["data"].bytes_list.value:
             return _raw(feature["data"].bytes_list.value[0], tuple(feature["shape"].int64_list.value))
         raise OSError(f"the example has no picture; it has {', '.join(sorted(feature)) or 'nothing'}")

@@ -6,9 +6,10 @@ pictures `[n, h, w]` is a volume that is sliced along axis 0 alone.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
 import io
-import logging
 import lzma
 import struct
 import zlib
@@ -17,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from ..config import VolumeOptions
+from ..formats import Refused, tiff
+from ..messages import reason_of
 
-SUFFIXES = (".npy", ".npy.xz", ".raw", ".tif", ".tiff")
+_TIFF = (".tif", ".tiff")
+SUFFIXES = (".npy", ".npy.xz", ".raw", *_TIFF)
+_LABELS = 32  # what 8 bits that are gray values exceed: an eighth of their range
 
 
 @dataclass(frozen=True)
@@ -42,41 +47,45 @@ class Crop:
         return f"{self.volume}[{'zyx'[self.axis]}={self.index}, {self.top}, {self.left}]"
 
     def picture(self) -> Image.Image:
-        """The square as 8-bit gray, `options.levels` (or the volume's own range) from black to white."""
+        """The square as 8-bit gray, `options.levels` (or the volume's own range) from black to white, or from white to black
+        where a TIFF says so."""
         planes = np.moveaxis(read(self.path, self.options), self.axis, 0)
         square = planes[self.index, self.top : self.top + self.size, self.left : self.left + self.size]
         low, high = self.options.levels or levels(self.path, self.options)
+        negative = white_is_zero(self.path)
         if square.dtype == np.uint8 and (low, high) == (0, 255):
-            return Image.fromarray(np.ascontiguousarray(square))
-        gray = np.nan_to_num(255 * (square.astype(np.float64) - low) / (high - low))  # what was not measured is black
-        return Image.fromarray(np.clip(np.round(gray), 0, 255).astype(np.uint8))
+            return Image.fromarray(np.ascontiguousarray(255 - square if negative else square))
+        gray = np.nan_to_num(
+            255 * (square.astype(np.float64) - low) / (high - low)
+        )  # what was not measured is the low level
+        gray = np.clip(np.round(gray), 0, 255).astype(np.uint8)
+        return Image.fromarray(255 - gray if negative else gray)
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file is read as a volume; a `.tif` is one if it has several pages of one size.
+    """Whether a file is read as a volume; a `.tif` is one if it has several pages, beside reduced ones.
 
     Raises ValueError for a `.tif` whose chain of pages leads out of the file: its first page alone would be a picture.
     """
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if path.suffix.lower() not in _TIFF:
         return path.name.lower().endswith((".npy", ".npy.xz", ".raw"))
-    tifffile = _tifffile()
     try:
-        with tifffile.TiffFile(path) as file:
-            file.filehandle.seek(file.pages.next_page_offset)
-            whole = file.filehandle.read(file.tiff.offsetsize) == bytes(file.tiff.offsetsize)
-            series = file.series[0]
+        with tiff.opened(path) as file:
+            pages = tiff.full_pages(file)
+            return len(pages) > 1 or (len(pages) == 1 and tiff.planes_of_one_page(file, pages[0]) > 1)
+    except Refused as error:
+        raise ValueError(f"{path} cannot be read as a volume: {error}") from None
     except (OSError, ValueError, IndexError, struct.error):
-        return False  # Pillow will say what is wrong with it
-    if not whole:
-        raise ValueError(f"{path} cannot be read as a volume: its pages are cut short")
-    return series.ndim > 2 and not (series.ndim == 3 and "S" in series.axes)  # samples: one picture in color
+        return False  # `images` will say what is wrong with it
 
 
-def _tifffile():
-    import tifffile  # a dependency of scikit-image
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it writes to stderr what is then raised
-    return tifffile
+@functools.lru_cache(maxsize=512)
+def white_is_zero(path: Path) -> bool:
+    """Whether a volume's values run from white to black, as the tag of a TIFF may say."""
+    if path.suffix.lower() not in _TIFF:
+        return False
+    with tiff.opened(path) as file:
+        return tiff.white_is_zero(tiff.full_pages(file)[0])
 
 
 @functools.lru_cache(maxsize=512)  # mapped files stay open, and a process may have 1024
@@ -88,7 +97,7 @@ def read(path: Path, options: VolumeOptions) -> np.ndarray:
     try:
         volume = _READERS[_suffix(path)](path, options)
     except (OSError, ValueError, EOFError, TypeError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as a volume: {error}") from error
+        raise ValueError(f"{path} cannot be read as a volume: {reason_of(error)}") from error
     if volume.ndim != 3 or 0 in volume.shape or volume.dtype.kind not in "uifb":
         raise ValueError(f"{path} is no volume: its shape is {list(volume.shape)} of {volume.dtype}")
     return volume.view(np.uint8) if volume.dtype == bool else volume
@@ -117,16 +126,36 @@ def _read_raw(path: Path, options: VolumeOptions) -> np.ndarray:
 
 
 def _read_tiff(path: Path, _options) -> np.ndarray:
-    tifffile = _tifffile()
-    try:
+    with tiff.opened(path) as file:
+        pages = tiff.full_pages(file)
+        _check_alike(pages)
+        first, mapped = pages[0], _mapped(path)
+        if mapped is not None and mapped.size == len(pages) * tiff.planes_of_one_page(file, first) * first.size:
+            return mapped
+        if len(pages) == 1:  # a stack behind one directory, which lies in one piece unless some of it is missing
+            if first.imagedepth == 1:
+                raise ValueError("its pages are cut short")
+            return file.asarray()
+        if first.samplesperpixel > 1 or len(file.series[0].shape) > 3:
+            shape = list(file.series[0].shape)
+            raise ValueError(f"its pages are no slices of one gray volume: shape {shape}, axes {file.series[0].axes}")
+        return np.stack([tiff.samples(page)[..., 0] for page in pages])
+
+
+def _mapped(path: Path) -> np.ndarray | None:
+    import tifffile
+
+    with contextlib.suppress(ValueError):  # its pages are compressed, or apart
         return tifffile.memmap(path, mode="r")
-    except ValueError:  # its pages are compressed, or apart
-        pass
-    try:
-        return tifffile.imread(path)
-    except ValueError:  # LZW and others, which Pillow knows
-        with Image.open(path) as file:
-            return np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
+    return None
+
+
+def _check_alike(pages: list) -> None:
+    """Raise ValueError unless all pages are of one kind: a part of a file would pass for all of it."""
+    kinds = collections.Counter(tiff.describe(page) for page in pages)
+    if len(kinds) > 1:
+        found = "; ".join(f"{count} are {kind}" for kind, count in kinds.items())
+        raise ValueError(f"its {len(pages)} pages are not of one kind: {found}; save them as files of their own")
 
 
 _READERS = {".npy": _read_npy, ".npy.xz": _read_xz, ".raw": _read_raw, ".tif": _read_tiff, ".tiff": _read_tiff}
@@ -136,11 +165,20 @@ _READERS = {".npy": _read_npy, ".npy.xz": _read_xz, ".raw": _read_raw, ".tif": _
 def levels(path: Path, options: VolumeOptions) -> tuple[float, float]:
     """Values that become black and white: 0 and 255 for 8 bits, else the volume's least and greatest.
 
-    A segmented volume, whose 8-bit values are 0 and 1 alone, has the levels 0 and 1. Raises ValueError for a constant one.
+    A segmented volume, whose 8-bit values are 0 and 1 alone, has the levels 0 and 1.
+
+    Raises ValueError for a constant one, and for one of 8 bits whose values are so few that they are labels.
     """
     volume = read(path, options)
     if volume.dtype == np.uint8:
-        return (0.0, 255.0) if any(plane.max() > 1 for plane in volume) else (0.0, 1.0)
+        if any(plane.max() >= _LABELS for plane in volume):
+            return 0.0, 255.0
+        top = max(int(plane.max()) for plane in volume)
+        if top <= 1:
+            return 0.0, 1.0
+        raise ValueError(
+            f"{path} holds the values 0 to {top} alone: labels? give the gray levels of black and white, as 0,{top}"
+        )
     low, high = float(np.min([plane.min() for plane in volume])), float(np.max([plane.max() for plane in volume]))
     if not low < high or not np.isfinite([low, high]).all():
         raise ValueError(f"{path} has values from {low} to {high}; give the gray levels of black and white")
