@@ -85,6 +85,9 @@ def test_without_simulation_the_truth_is_known_of_nothing_but_what_is_not_degrad
     reference, true = photo(2 * SIDE, 40, "reference.png")
     item = observe(path, request("denoise", reference=reference))
     assert (item.truth[0] == images.fit(true, SIDE)).all() and (item.measurements[0] == pixels).all()
+    assert item.note == "reference.png: 40x32 cropped square and reduced to 16x16"
+    with pytest.raises(ValueError, match="simulate takes the input itself as the truth"):
+        request("denoise", reference=reference, simulate=True)
 
 
 def test_pictures_and_references_that_are_too_small(photo):
@@ -186,7 +189,8 @@ def test_tiles_that_are_not_changed_are_the_picture(photo, size):
     path, pixels = photo(*size)
     item = observe(path, request(tile=True))
     assert item.measurements.shape[1:] == (SIDE, SIDE, 3)
-    assert item.note == f"photo.png: {len(item.measurements)} tiles of 16x16"
+    count = len(item.measurements)
+    assert item.note == f"photo.png: {count} tile{'s' if count > 1 else ''} of 16x16" and item.boxes is None
     joined = item.join(item.measurements)
     assert joined.shape == (1, *size, 3) == item.truth.shape
     np.testing.assert_allclose(item.place(joined), pixels, atol=1e-5)
@@ -208,7 +212,8 @@ def test_simulated_tiles_agree_where_they_overlap(photo, task):
     factor = make_task(task, SIDE).factor
     side = SIDE // factor
     assert item.shown.shape == ((1, 7, 12, 3) if factor == 4 else (1, 31, 50, 3))
-    assert (item.truth[0] == pixels[: 31 // factor * factor, : 50 // factor * factor]).all()
+    assert (item.truth[0] == pixels[: 31 // factor * factor, : 50 // factor * factor]).all() and item.size == (31, 50)
+    assert item.note.endswith(", of its upper left 48x28" if factor == 4 else " tiles of 16x16")
     parts, places = tiles.split(item.shown[0], side, side // 4)
     assert (item.measurements == parts).all() and len(places) > 4
     np.testing.assert_allclose(tiles.blend(item.measurements, places, item.shown.shape[1:3])[None], item.shown, atol=1e-5)
@@ -246,6 +251,7 @@ def test_faces_that_are_not_changed_are_the_photograph(photo, two_faces):
     for piece, (top, left, side) in zip(item.measurements, two_faces):
         np.testing.assert_allclose(piece, pixels[top : top + side, left : left + side], atol=1e-6)
     assert item.note == "photo.png: 2 faces, 16 px at (20, 3), 16 px at (1, 22)"
+    assert item.boxes == [(20, 3, SIDE), (1, 22, SIDE)] and item.size == (40, 50)
     np.testing.assert_allclose(item.place(item.join(item.measurements)), pixels, atol=1e-6)
 
 
@@ -285,3 +291,85 @@ def test_no_face(photo):
     path, _ = photo(40, 50)
     with pytest.raises(images.ImageError, match=r"photo.png: no face found; without alignment its center square is taken"):
         observe(path, request(align=True))
+
+
+def test_photographs_without_a_face_are_named_together(photo, monkeypatch):
+    paths = [photo(40, 50, name)[0] for name in ("a.png", "b.png", "c.png", "d.png")]
+    seen = [images.read(path) for path in paths[1::2]]
+    found = lambda picture: [faces.Box(3, 20, SIDE)] if any((picture == each).all() for each in seen) else []  # noqa: E731
+    monkeypatch.setattr(observations.faces, "find", found)
+    a, b, c, d = paths
+    with pytest.raises(ValueError, match=rf"^no face found in {a}, {c}; --skip-faceless leaves these out$"):
+        observations.observe_all(paths, request(align=True))
+    with pytest.raises(ValueError, match=rf"^no face found in {a}; --skip-faceless leaves it out$"):
+        observations.observe_all([a, b], request(align=True))
+    told = []
+    items = observations.observe_all(paths, request(align=True, skip_faceless=True), told.append)
+    assert [item.path for item in items] == [b, d] and told == [f"no face found in {a}, {c}: left out"]
+    with pytest.raises(ValueError, match=rf"^no face found in {a}, {c}: nothing is left$"):
+        observations.observe_all([a, c], request(align=True, skip_faceless=True))
+    with pytest.raises(ValueError, match="skip_faceless leaves out photographs in which align finds no face"):
+        request(skip_faceless=True)
+
+
+# ------------------------------------------------------------------------------------------- gray, colors and levels
+
+
+@pytest.mark.parametrize("kind, channels", [("L", 1), ("RGB", 3), ("LA", 1), ("1", 1)])
+@pytest.mark.parametrize("asked", [{}, {"tile": True}, {"align": True}], ids=str)
+def test_a_gray_file_has_a_gray_result(photo, tmp_path, two_faces, rng, kind, channels, asked):
+    path, _ = photo(40, 50)
+    Image.open(path).convert("L").convert(kind).save(path)
+    item = observe(path, request(**asked))
+    pieces = rng.uniform(-1, 1, item.measurements.shape).astype(np.float32)
+    pictures = item.join(pieces)
+    written = item.place(pictures)
+    assert item.measurements.shape[-1] == pictures.shape[-1] == 3 and written.shape[-1] == channels
+    for result in (pictures, written):
+        assert (result == result[..., :1]).all()
+    luma = np.einsum("nhwc,c->nhw", pieces, np.float32([0.299, 0.587, 0.114]))
+    plain = observations._square if not asked else observations._tiles if "tile" in asked else observations._faces
+    colored = plain(path, images.read(path, 3), None, None, request(**asked))  # joins without looking at the file
+    expected = colored.join(luma[..., None].repeat(3, axis=-1))
+    np.testing.assert_allclose(pictures, expected, atol=1e-6)
+    np.testing.assert_allclose(written, colored.place(expected)[..., :channels], atol=1e-6)
+    deviation = item.place(item.join(pieces[..., :1]), -1)
+    assert (deviation == colored.place(colored.join(pieces[..., :1]), -1)).all()
+
+
+def test_a_colored_file_keeps_its_colors_and_a_gray_model_says_that_it_drops_them(photo, rng):
+    path, _ = photo(SIDE, SIDE)
+    item = observe(path, request())
+    pieces = rng.uniform(-1, 1, item.measurements.shape).astype(np.float32)
+    assert (item.place(item.join(pieces)) == pieces[0]).all()
+    gray_model = Request(make_task("reconstruct", SIDE), SIDE, 1)
+    item = observe(path, gray_model)
+    assert item.note == "photo.png: colors dropped, the model's pictures are gray"
+    np.testing.assert_allclose(item.measurements[0], images.read(path, 1), atol=1e-6)
+    Image.open(path).convert("L").convert("RGB").save(path)
+    assert observe(path, gray_model).note == ""
+
+
+def test_levels_are_those_of_the_input_and_of_the_reference(tmp_path, rng):
+    path, reference = tmp_path / "slice.png", tmp_path / "truth.png"
+    values = rng.integers(0, 4096, (2, SIDE, SIDE)).astype(np.uint16)
+    for name, each in zip((path, reference), values):
+        Image.fromarray(each).save(name)
+    item = observe(path, request("deblur", levels=(0, 4095), reference=reference))
+    expected = values[..., None].repeat(3, axis=-1) / 4095 * 2 - 1
+    np.testing.assert_allclose(item.measurements[0], expected[0], atol=1e-5)
+    np.testing.assert_allclose(item.truth[0], expected[1], atol=1e-5)
+    assert item.note == ""
+    note = observe(path, request("deblur", reference=reference)).note
+    assert all(f"{name.name}: values from" in note for name in (path, reference)) and note.count("levels=") == 2
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:3] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    item = observe(path, request("inpaint", levels=(0, 4095), mask=tmp_path / "mask.png"))
+    assert (item.known[0, :3] == 0).all() and (item.known[0, 3:] == 1).all()
+
+
+@pytest.mark.parametrize("levels", [(1,), (2, 1), (1, 1), (0, float("nan")), (-float("inf"), 1), (0, 1, 2)])
+def test_levels_that_are_none(levels):
+    with pytest.raises(ValueError, match="levels must be two numbers that rise, those of black and white; received"):
+        PictureOptions(levels=levels)

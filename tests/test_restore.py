@@ -1,5 +1,6 @@
 """`gekeras.restore.files` does in Python what the command does, and refuses before TensorFlow is imported."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -9,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import gekeras
 from gekeras import images
 from gekeras.cli import cli
-from gekeras.config import PictureOptions
+from gekeras.config import PictureOptions, SolveOptions
 from gekeras.networks import ModelOptions
-from gekeras.restore import Outputs, files
+from gekeras.operators import make_task
+from gekeras.pictures import faces, observations
+from gekeras.restore import Outputs, effects, files, job
+from gekeras.restore.paths import Places
 
 FEW = {"steps": 3, "starts": 2}
 
@@ -41,7 +46,7 @@ def test_it_is_the_command(folder, model, models):
     assert called.exit_code == 0, called.output
     np.testing.assert_array_equal(images.read("a.png"), images.read("b.png"))
     written, same = (json.loads((folder / name).read_text()) for name in ("a.json", "b.json"))
-    timed = ("seconds", "memory")
+    timed = ("seconds", "memory", "job")
     assert {k: v for k, v in written.items() if k not in timed} == {k: v for k, v in same.items() if k not in timed}
     assert result.record == written and called.output.split(" s, ")[1].strip() == result.summary().split(" s, ")[1]
 
@@ -66,6 +71,10 @@ def test_what_it_tells(folder, model):
     [
         ({"pictures": PictureOptions(box=(0, 0, 4, 4))}, "box belongs to one picture; 2 are given"),
         ({"samples": 3, "preview": True}, "preview solves nothing"),
+        ({"samples": 3, "outputs": Outputs(animate="a.gif")}, "animate shows one solve"),
+        ({"samples": 3, "changes": {"starts": 4, "finalists": 2}}, "finalists compete in one"),
+        ({"preview": True, "outputs": Outputs(animate="a.gif")}, "animate shows a solve, and preview solves nothing"),
+        ({"preview": True, "changes": {"consistent": True}}, "consistent is for a solve"),
         ({"outputs": Outputs("a.png")}, "a.png is a file, but there are 2 inputs"),
         ({"outputs": Outputs(panel="p00.png")}, "p00.png is an input"),
         ({"outputs": Outputs(panel="p00.restored.png")}, "p00.restored.png is a result"),
@@ -80,6 +89,85 @@ def test_what_is_refused_leaves_nothing_behind(folder, model, given, says):
     with pytest.raises(ValueError, match=says):
         files(given.pop("inputs", ["p00.png", "p01.png"]), model(), **given)
     assert sorted(path.name for path in folder.iterdir()) == ["p00.png", "p01.png"]
+
+
+@pytest.mark.parametrize(
+    "task, given, pictures, changes, says",
+    [
+        ("denoise", {"sigma": 0.3}, {}, {}, "sigma of denoise would change nothing: the pictures are degraded only if you"),
+        ("denoise", {"sigma": 0.3}, {"simulate": True}, {}, None),
+        ("deblur", {"sigma": 1.0}, {}, {"pixel_weight": 0}, "sigma of deblur would change nothing"),
+        ("deblur", {"sigma": 1.0, "size": 3}, {}, {"pixel_weight": 0}, "sigma, size of deblur would change nothing"),
+        ("deblur", {"sigma": 1.0}, {}, {"pixel_weight": 0.1}, None),
+        ("deblur", {"sigma": 1.0}, {}, {"consistent": True}, None),
+        (
+            "inpaint",
+            {"size": 0.2},
+            {"box": (1, 1, 3, 3)},
+            {},
+            "size of inpaint would change nothing: the pictures have what",
+        ),
+        ("inpaint", {"size": 0.2}, {"box": (1, 1, 3, 3), "simulate": True}, {}, "size of inpaint would change nothing"),
+        ("inpaint", {"size": 0.2}, {"simulate": True}, {}, None),
+        ("superres", {"kernel": "bicubic"}, {}, {}, None),
+        ("mine", {"operator": "Noise"}, {}, {}, None),
+    ],
+)
+def test_parameters_that_nothing_looks_at(task, given, pictures, changes, says):
+    made = make_task(task, 16, **given)
+    check = (made, ModelOptions(task, parameters=given), PictureOptions(**pictures), SolveOptions(**changes))
+    with pytest.raises(ValueError, match=says) if says else contextlib.nullcontext():
+        effects.check_parameters(*check)
+
+
+def test_parameters_of_a_blur_that_is_the_forward_map():
+    task = make_task("deblur", 16, sigma=1.0)
+    for forward, refused in ((None, True), ("degrade", False)):
+        networks = ModelOptions("deblur", parameters={"sigma": 1.0}, forward=forward)
+        with pytest.raises(ValueError, match="nothing") if refused else contextlib.nullcontext():
+            effects.check_parameters(task, networks, PictureOptions(), SolveOptions())
+    with pytest.raises(ValueError, match="sigma of deblur would change nothing"):  # of a preview
+        effects.check_parameters(task, ModelOptions("deblur", parameters={"sigma": 1.0}), PictureOptions(), None)
+
+
+def test_photographs_without_a_face_are_left_out(folder, model, monkeypatch):
+    """The places of the others are their own, and what is written of them is what is written without it."""
+    second = images.read("p01.png")
+    found = lambda picture: [faces.Box(2, 2, 12)] if (picture == second).all() else []  # noqa: E731
+    monkeypatch.setattr(faces, "find", found)
+    asked, lines = {"preview": True, "outputs": Outputs("out")}, []
+    with pytest.raises(ValueError, match=r"no face found in p00.png; --skip-faceless leaves it out"):
+        files(["p00.png", "p01.png"], model("reconstruct"), pictures=PictureOptions(align=True), **asked)
+    assert not (folder / "out").exists()
+    pictures = PictureOptions(align=True, skip_faceless=True)
+    (result,) = files(["p00.png", "p01.png"], model("reconstruct"), pictures=pictures, tell=lines.append, **asked)
+    assert lines[0] == "no face found in p00.png: left out" and result.path == Path("out/p01.restored.png")
+    assert result.record["input"] == "p01.png"
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["p01.restored.json", "p01.restored.png"]
+
+
+def test_the_places_of_those_that_are_left():
+    inputs = [Path(name) for name in ("a.png", "b.png", "c.png")]
+    items = [observations.Observation(path, *[None] * 6) for path in inputs[1:]]
+    places = Places(
+        [path.with_suffix(".1") for path in inputs], [path.with_suffix(".2") for path in inputs], animate="a.gif"
+    )
+    left = Places([Path("b.1"), Path("c.1")], [Path("b.2"), Path("c.2")], animate="a.gif")
+    assert job._places_of_those_left(places, inputs, items) == left
+
+
+def test_a_gray_file_is_restored_in_gray(folder, model):
+    """In one channel, as its frames are, and scored so; beside one in color that keeps its colors."""
+    Image.open("p00.png").convert("L").save("gray.png")
+    outputs = Outputs("out", panel="panel.png", animate="a.gif")
+    results = files(["gray.png", "p01.png"], model("reconstruct"), changes={"steps": 0}, outputs=outputs)
+    gray, color = (images.read(result.path) for result in results)
+    assert gray.shape == (16, 16, 1) and color.shape == (16, 16, 3) and np.ptp(color, axis=-1).max() > 0.05
+    assert results[0].record["metrics"]["mse"] == pytest.approx(np.mean((gray - images.read("gray.png")) ** 2), rel=0.02)
+    with Image.open("a.gif") as film:
+        for k in range(film.n_frames):
+            film.seek(k)
+            assert np.ptp(np.asarray(film.convert("RGB")).astype(int), axis=-1).max() == 0
 
 
 def test_files_and_places_are_refused_before_tensorflow(folder):

@@ -27,5 +27,6 @@ from .solve import RAMPS as RAMPS
 from .solve import STARTS as STARTS
 from .solve import UNAIDED as UNAIDED
 from .solve import SolveOptions as SolveOptions
+from .solve import check_effect as check_effect
 from .training import Limits as Limits
 from .volumes import VolumeOptions as VolumeOptions

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from .rules import as_paths
+from .rules import as_paths, documented, require, setting
 
 Box = tuple[int, int, int, int]
 
 
+@documented
 @dataclass(frozen=True)
 class PictureOptions:
     """What is asked of every picture of a call.
 
-    Attributes:
-        simulate: take the picture as the truth and degrade it.
-        mask, box: where pixels are missing: a picture of the same size (white is missing), or (x, y, width, height) in
-            pixels of the input.
-        align: find the faces, restore each, and put them back.
-        tile: cut a picture that is larger than the model into overlapping tiles.
-        reference: the true picture, of the size of the result (or of what is cut to it in the same way), to score against.
-
     Raises:
-        ValueError: mask and box, or align and tile, together.
+        ValueError: mask and box, align and tile, or simulate and reference together, skip_faceless without align, or levels
+            that are none.
 
     Example:
         >>> PictureOptions(box=(20, 24, 24, 24)).simulate
@@ -33,12 +28,28 @@ class PictureOptions:
         ValueError: align takes faces out of a photograph and tile cuts it up: give one of them
     """
 
-    simulate: bool = False
-    mask: Path | None = None
-    box: Box | None = None
-    align: bool = False
-    tile: bool = False
-    reference: Path | None = None
+    simulate: bool = setting(
+        False, "Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM of the result."
+    )
+    mask: Path | None = setting(  # noqa: RUF009
+        None,
+        "inpaint: a picture of the same size, white where pixels are missing, black (or transparent) where they are known. "
+        "Of two values, as 0 and 1, the one that is not black is missing.",
+    )
+    box: Box | None = setting(None, "inpaint: the missing rectangle, in pixels of the input.")  # noqa: RUF009
+    align: bool = setting(False, "Find the faces of a photograph, restore each, put them back.")
+    tile: bool = setting(False, "Cut a picture that is larger than the model into overlapping tiles.")
+    reference: Path | None = setting(  # noqa: RUF009
+        None,
+        "The true picture, of the size of the result (or of what is cut to it in the same way): report MSE, PSNR, SSIM "
+        "against it.",
+    )
+    levels: tuple[float, ...] = setting(
+        (), "Values of the file that become black and white, as 0,4095 for 12 bits that lie in 16.", items=float
+    )
+    skip_faceless: bool = setting(
+        False, "With align: leave out photographs in which no face is found, instead of refusing all."
+    )
 
     def __post_init__(self):
         as_paths(self, "mask", "reference")
@@ -46,6 +57,12 @@ class PictureOptions:
             raise ValueError("give a mask or a box, not both")
         if self.align and self.tile:
             raise ValueError("align takes faces out of a photograph and tile cuts it up: give one of them")
+        if self.simulate and self.reference is not None:
+            raise ValueError("simulate takes the input itself as the truth: leave out the reference, or simulate")
+        if self.skip_faceless and not self.align:
+            raise ValueError("skip_faceless leaves out photographs in which align finds no face: give align, too")
+        rising = len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf
+        require(not self.levels or rising, "levels must be two numbers that rise, those of black and white", self.levels)
 
     @property
     def companions(self) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .rules import check, documented, require, setting
@@ -10,6 +11,7 @@ RAMPS = ("none", "cosine")
 PRIORS = ("l2", "sphere", "norm", "box")
 OPTIMIZERS = ("adam", "lbfgs")
 STARTS = ("random", "starter")
+FEWEST = 20  # steps below which drawing the metric of lbfgs does not pay
 LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
 
 
@@ -107,6 +109,31 @@ class SolveOptions:
         every = (self.code_weight, self.pixel_weight, self.decoder_weight)
         require(any(every), "code_weight, pixel_weight and decoder_weight must not all be 0", every)
         require(self.finalists <= self.starts, "finalists must be 1 or more, and no more than starts", self.finalists)
+
+
+def check_effect(options: SolveOptions, given: Collection[str]) -> None:
+    """Raise ValueError for a value that a caller gave and that a solve with these options does not look at.
+
+    Args:
+        given: names of the fields.
+
+    Example:
+        >>> check_effect(SolveOptions(prior="sphere", weight=0.1), ["weight"])
+        Traceback (most recent call last):
+        ValueError: weight would change nothing: the prior sphere has none; take l2, norm or box, or leave weight out
+    """
+    lbfgs, steps, patience = options.optimizer == "lbfgs", options.steps, options.patience
+    idle = {  # name -> (the value that asks for nothing, whether another one would do nothing, why)
+        "weight": (0, options.prior == "sphere", "the prior sphere has none; take l2, norm or box"),
+        "ramp": ("none", lbfgs, "lbfgs finds its own steps; take adam"),
+        "probes": (0, not lbfgs or steps < FEWEST, f"they are for lbfgs and {FEWEST} steps or more"),
+        "tolerance": (0, steps <= patience, f"it looks back over {patience} steps, and there are {steps}"),
+        "patience": (None, not options.tolerance, "it is for a tolerance; give one"),
+        "starts": (1, options.start == "starter", "the starter gives the start; take random"),
+    }
+    for name, (nothing, unused, why) in idle.items():
+        if unused and name in given and getattr(options, name) != nothing:
+            raise ValueError(f"{name} would change nothing: {why}, or leave {name} out")
 
 
 # "paper": section 4.4 as printed. The others, chosen by `benchmarks/solve.py` (docs/measurements/quality-against-work.md),

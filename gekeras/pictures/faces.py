@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from .gray import luma
+
 # The long side of the picture that is searched. 640: at most about three seconds of one core, however large the photograph;
 # a face is found when its crop is at least 5 % of the long side. 128: below, windows have too few sizes.
 LONGEST, SHORTEST = 640, 128
@@ -36,8 +38,6 @@ SAME_FACE = 0.4  # intersection over union of windows of one group; over the sma
 # (`tools/calibrate_faces.py faces-train-000.tar --pictures 600`), of which 514 had one face, 86 none, and none several.
 CROP_SIDE = 1.226  # quartiles 1.179 and 1.285: half of the crops have a side right to 5 %, some are off by 15 %
 CROP_UP = 0.036  # quartiles 0.025 and 0.047; to the left it is 0 by symmetry (measured 0.000, -0.009 and 0.007)
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as `gekeras.images` has it
 
 
 class Box(NamedTuple):
@@ -80,10 +80,10 @@ def windows(image: np.ndarray) -> list[Box]:
     height, width, channels = _checked_shape(image)
     if channels not in (1, 3):
         raise ValueError(f"faces are searched in gray or RGB pictures, received {channels} channels")
-    gray = np.asarray(image, np.float32) @ (_LUMA if channels == 3 else np.ones(1, np.float32))
+    gray = luma(np.asarray(image, np.float32))
     factor = np.clip(max(height, width), SHORTEST, LONGEST) / max(height, width)
     rows, columns = (max(1, round(n * factor)) for n in (height, width))
-    searched = _resample(gray[..., None], (0, height, rows), (0, width, columns))[..., 0]
+    searched = _resample(gray, (0, height, rows), (0, width, columns))[..., 0]
     margin = math.ceil(min(rows, columns) * MARGIN)
     found = _faces(np.pad(searched.astype(np.float64), margin, mode="edge"))
     scale = np.array([height / rows, width / columns])  # equal but for the rounding

@@ -6,7 +6,7 @@ Each way of cutting a picture knows how the restored pieces become a picture aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from .. import images
 from ..config import PictureOptions
 from ..operators import Identity, Task, bicubic
-from . import faces, tiles
+from . import faces, gray, holes, tiles
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ class Observation:
         known: `[k, h, w, 1]`, 1 where a pixel is known, or None.
         shown: what was observed, `[r, h', w', c]`, for people to look at.
         truth: `[r, H, W, c]`, or None where it is not known.
-        join: restored pieces `[k, H, W, c]` -> pictures `[r, ...]`.
+        join: restored pieces `[k, H, W, c]` -> pictures `[r, ...]`, gray if the file is.
         place: pictures `[r, H, W, c]` -> the picture to write; with a number as its second argument, that is around them
             instead of the photograph they came from.
+        size: (height, width) of the file as read; (0, 0) of an observation that is of no file.
+        boxes: (left, top, side) in pixels of the file of each face that is a piece; None where no faces were looked for.
         note: what was done to the file, for the user.
     """
 
@@ -72,26 +74,89 @@ class Observation:
     truth: np.ndarray | None
     join: Callable[[np.ndarray], np.ndarray]
     place: Callable[..., np.ndarray]
+    size: tuple[int, int] = (0, 0)
+    boxes: list[tuple[float, float, float]] | None = None
     note: str = ""
+
+
+class NoFace(images.ImageError):
+    """A photograph in which no face was found."""
+
+
+def observe_all(paths: list[Path], request: Request, tell: Callable[[str], None] = lambda text: None) -> list[Observation]:
+    """`observe` each. Photographs without a face are refused together, or left out if the options skip them.
+
+    Args:
+        tell: called with a line that names what was left out.
+
+    Raises:
+        ValueError: as `observe`; no face in some photographs, or, if they are skipped, in all.
+    """
+    items, faceless = [], []
+    for path in paths:
+        try:
+            items.append(observe(path, request))
+        except NoFace:
+            if len(paths) == 1:
+                raise
+            faceless.append(path)
+    names = ", ".join(map(str, faceless))
+    if faceless and not items:
+        raise ValueError(f"no face found in {names}: nothing is left")
+    if faceless and not request.options.skip_faceless:
+        raise ValueError(f"no face found in {names}; --skip-faceless leaves {'these' if faceless[1:] else 'it'} out")
+    if faceless:
+        tell(f"no face found in {names}: left out")
+    return items
 
 
 def observe(path: Path, request: Request) -> Observation:
     """Read a picture and cut it as asked.
 
     Raises:
-        ValueError: an unreadable file, a picture that is too small, a mask of another size or all white, a box outside the
-            picture, no face found, a reference of another size.
+        NoFace: a photograph in which `align` finds none.
+        ValueError: an unreadable file, a picture that is too small, a mask or a box as `holes.find` refuses it or that lies
+            beside what is solved, a reference of another size.
     """
-    picture = images.read(path, request.channels)
-    known = _known(path, picture.shape[:2], request)
-    reference = request.options.reference
-    truth = None if reference is None else images.read(reference, request.channels)
-    if min(picture.shape[:2]) < request.side and not request.options.align:
+    options = request.options
+    source = images.read(path, levels=options.levels)
+    picture = gray.with_channels(source, request.channels)
+    hole = holes.find(path, picture.shape[:2], options)
+    truth, narrow = None, _narrow(path, source, options)
+    if options.reference is not None:
+        truth = images.read(options.reference, request.channels, options.levels)
+        narrow = _notes(narrow, _narrow(options.reference, truth, options))
+    if min(picture.shape[:2]) < request.side and not options.align:
         height, width, _ = picture.shape
         side, name = request.side, request.task.name
         raise images.ImageError(path, f"{width}x{height} is too small: {name} needs at least {side}x{side} here")
-    cut = _faces if request.options.align else _tiles if request.options.tile else _square
-    return cut(path, picture, known, truth, request)
+    cut = _faces if options.align else _tiles if options.tile else _square
+    item = cut(path, picture, None if hole is None else hole.known, truth, request)
+    colorless = gray.is_gray(source)
+    dropped = "" if colorless or request.channels == 3 else f"{path.name}: colors dropped, the model's pictures are gray"
+    item = replace(item, size=picture.shape[:2], note=_notes(narrow, hole and hole.note, dropped, item.note))
+    return _kept_gray(item, source.shape[-1]) if colorless and request.channels == 3 else item
+
+
+def _kept_gray(item: Observation, channels: int) -> Observation:
+    """The observation of a gray file: its results are gray, too, and are written with as many channels as the file has."""
+
+    def join(pieces):
+        return gray.with_channels(gray.luma(item.join(pieces)), pieces.shape[-1])
+
+    def place(pictures, around=None):
+        return item.place(pictures, around)[..., :channels]
+
+    return replace(item, join=join, place=place)
+
+
+def _narrow(path: Path, picture: np.ndarray, options: PictureOptions) -> str:
+    """What to say of a file whose values use little of their range; nothing if the user said what they mean."""
+    return "" if options.levels else images.small_range(path, picture)
+
+
+def _notes(*notes: str | None) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def stack_pieces(items: list[Observation]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -108,22 +173,26 @@ def places_of(items: list[Observation]) -> Iterator[tuple[Observation, slice]]:
 
 def _square(path, picture, known, truth, request: Request) -> Observation:
     """The center square, reduced to the model's size."""
-    side, (height, width) = request.side, picture.shape[:2]
+    side = request.side
     square = images.fit(picture, side)[None]
-    hole = None if known is None else _all_known(known, lambda mask: images.fit(mask, side))[None]
-    note = (
-        ""
-        if (height, width) == (side, side)
-        else f"{path.name}: {width}x{height} cropped square and reduced to {side}x{side}"
-    )
+    hole = None if known is None else holes.cut_known(known, lambda mask: images.fit(mask, side))[None]
+    if hole is not None:
+        holes.check_square(path, picture.shape[:2], hole)
+    note = _fitted(path, picture, side)
     if truth is not None:
-        if min(truth.shape[:2]) < request.resolution:
-            raise images.ImageError(
-                request.options.reference, f"a reference needs at least {request.resolution}x{request.resolution}"
-            )
-        truth = images.fit(truth, request.resolution)[None]
+        reference, full = request.options.reference, request.resolution
+        if min(truth.shape[:2]) < full:
+            raise images.ImageError(reference, f"a reference needs at least {full}x{full}")
+        note, truth = _notes(note, _fitted(reference, truth, full)), images.fit(truth, full)[None]
     y, hole = _measure(square, hole, request)
-    return Observation(path, y, hole, y, _truth(square, truth, request), _same, _first, note)
+    return Observation(path, y, hole, y, _truth(square, truth, request), _same, _first, note=note)
+
+
+def _fitted(path: Path, picture: np.ndarray, side: int) -> str:
+    """What `images.fit` does to a picture."""
+    height, width, _ = picture.shape
+    same = (height, width) == (side, side)
+    return "" if same else f"{path.name}: {width}x{height} cropped square and reduced to {side}x{side}"
 
 
 def _tiles(path, picture, known, truth, request: Request) -> Observation:
@@ -134,8 +203,8 @@ def _tiles(path, picture, known, truth, request: Request) -> Observation:
     whole = picture[None, :height, :width]
     y, hole = _measure(whole, None if known is None else known[None, :height, :width], request)
     pieces, places = tiles.split(y[0], side, side // 4)
-    holes = None if hole is None else tiles.split(hole[0], side, side // 4)[0]
-    if holes is not None and not holes.any(axis=(1, 2, 3)).all():
+    parts = None if hole is None else tiles.split(hole[0], side, side // 4)[0]
+    if parts is not None and not parts.any(axis=(1, 2, 3)).all():
         raise images.ImageError(path, f"a tile of {side}x{side} lies in the hole: nothing is known that would fill it")
     size = y.shape[1:3]
     if truth is not None and truth.shape[:2] != (size[0] * factor, size[1] * factor):
@@ -146,25 +215,27 @@ def _tiles(path, picture, known, truth, request: Request) -> Observation:
     def join(restored):
         return tiles.blend(restored, places, size, factor)[None]
 
-    note = f"{path.name}: {len(pieces)} tiles of {side}x{side}"
-    return Observation(
-        path, pieces, holes, y, _truth(whole, None if truth is None else truth[None], request), join, _first, note
-    )
+    cropped = f", of its upper left {width}x{height}" if (height, width) != picture.shape[:2] else ""
+    note = f"{path.name}: {len(pieces)} tile{'s' if len(pieces) > 1 else ''} of {side}x{side}{cropped}"
+    truth = _truth(whole, None if truth is None else truth[None], request)
+    return Observation(path, pieces, parts, y, truth, join, _first, note=note)
 
 
 def _faces(path, picture, known, truth, request: Request) -> Observation:
     """The faces, each cropped as the training pictures were; put back into the photograph, which superres enlarges."""
-    boxes = faces.find(picture)
-    if not boxes:
-        raise images.ImageError(path, "no face found; without alignment its center square is taken")
+    found = faces.find(picture)
+    if not found:
+        raise NoFace(path, "no face found; without alignment its center square is taken")
     if truth is not None and truth.shape != picture.shape:
         raise images.ImageError(
             request.options.reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too"
         )
+    boxes, hole, note = found, None, ""
+    if known is not None:
+        boxes, hole, note = _holed_faces(path, known, found, request.side)
     crops = np.stack([faces.crop(picture, box, request.side) for box in boxes])
-    masks = [] if known is None else [_all_known(known, lambda m, b=box: faces.crop(m, b, request.side)) for box in boxes]
     true = None if truth is None else np.stack([faces.crop(truth, box, request.resolution) for box in boxes])
-    y, hole = _measure(crops, np.stack(masks) if masks else None, request)
+    y, hole = _measure(crops, hole, request)
     grow = 1 if request.options.simulate else request.task.factor
 
     def place(restored, around=None):
@@ -174,47 +245,38 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
         else:
             photo = picture if grow == 1 else enlarge(picture[None], grow)[0]
         for patch, box in zip(restored, boxes):
-            photo = faces.paste(photo, patch, faces.Box(*(grow * number for number in box)))
+            box = faces.Box(*(grow * number for number in box))
+            pasted = faces.paste(photo, patch, box)
+            if known is not None:  # what is missing must not shine through the soft rim
+                pasted = np.where(known > 0, pasted, faces.paste(photo, patch, box, feather=0))
+            photo = pasted
         return photo
 
     places = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
-    note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {places}"
-    return Observation(path, y, hole, y, _truth(crops, true, request), _same, place, note)
+    note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {places}{note}"
+    corners = [(box.left, box.top, box.side) for box in boxes]
+    return Observation(path, y, hole, y, _truth(crops, true, request), _same, place, boxes=corners, note=note)
 
 
-def _known(path: Path, shape: tuple[int, int], request: Request) -> np.ndarray | None:
-    """`[h, w, 1]`, 1 where the picture is known, as the user's mask or box says; None where neither was given."""
-    if request.options.mask is not None:
-        mask = images.read(request.options.mask, 1)
-        if mask.shape[:2] != shape:
-            sizes = f"{mask.shape[1]}x{mask.shape[0]}, {path.name} is {shape[1]}x{shape[0]}"
-            raise images.ImageError(request.options.mask, f"the mask is {sizes}: they must be of one size")
-        known = (mask < 0).astype(np.float32)
-        if not known.any():
-            raise images.ImageError(request.options.mask, "the mask is all white: white is missing, and nothing is left")
-        return known
-    if request.options.box is None:
-        return None
-    x, y, width, height = request.options.box
-    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > shape[1] or y + height > shape[0]:
-        raise images.ImageError(path, f"the box {x},{y},{width},{height} does not lie in the {shape[1]}x{shape[0]} picture")
-    known = np.ones((*shape, 1), np.float32)
-    known[y : y + height, x : x + width] = 0
-    if not known.any():
-        raise images.ImageError(path, "the box covers the whole picture: nothing is left")
-    return known
-
-
-def _all_known(known: np.ndarray, cut: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The mask cut as the picture is. A pixel is known if all that it was made of is: NaN spreads to all others."""
-    return np.isfinite(cut(np.where(known > 0, known, np.float32(np.nan)))).astype(np.float32)
+def _holed_faces(path: Path, known: np.ndarray, boxes: list[faces.Box], side: int):
+    """(the faces of which something is missing, their masks `[k, side, side, 1]`, a note on the rest)."""
+    masks = [holes.cut_known(known, lambda mask, box=box: faces.crop(mask, box, side)) for box in boxes]
+    holed = [(box, mask) for box, mask in zip(boxes, masks) if not mask.all()]
+    if not holed:
+        places = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
+        raise images.ImageError(path, f"what is missing lies outside of every face ({places}); --tile uses all of a picture")
+    kept, masks = zip(*holed)
+    if not all(mask.any() for mask in masks):
+        raise images.ImageError(path, "nothing is known of a face: the hole covers it")
+    whole, beside = len(boxes) - len(kept), holes.outside(known, kept)
+    note = f"; nothing is missing of {whole} more, left as found" if whole else ""
+    note += f"; {beside:.1%} of what is missing lies outside of the faces and stays as it is" if beside else ""
+    return list(kept), np.stack(masks), note
 
 
 def _measure(pictures: np.ndarray, known, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
     """(y, mask) of pictures `[k, h, w, c]`: degraded if that is asked for, or as they are, without what is missing."""
     if known is not None:
-        if not known.any(axis=(1, 2, 3)).all():
-            raise ValueError("nothing is known of the part of the picture that is used: the mask covers it")
         return pictures * known, known
     if not request.options.simulate:
         return pictures, None

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import SolveOptions
+from ..config.solve import FEWEST
 from . import starts
 from .objective import Map, Target
 
 FLOOR = 0.3  # mu over the mean eigenvalue: some hundred draws tell the larger eigenvalues only
-FEWEST = 20  # steps below which drawing does not pay
 AT_ONCE = 64  # latents that are pulled back together
 SEEDS = (1_000_003, 7)  # of the latents and of the directions
 
