@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -13,6 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+# (temporary name, final one) of what `together` holds back; None outside of it.
+_WAITING: contextvars.ContextVar[list[tuple[str, str]] | None] = contextvars.ContextVar("waiting", default=None)
 
 
 class FileError(ValueError):
@@ -31,27 +36,86 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
     A reader sees the old file or the new one, never a part, and after an error the old one. Raises OSError.
     """
-    target = os.path.realpath(path)  # through a link, instead of replacing it
-    temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
+    target, waiting = os.path.realpath(path), _WAITING.get()  # through a link, instead of replacing it
+    temporary = os.path.join(os.path.dirname(target), _temporary_name())
     try:
         with open(temporary, "xb") as file:  # plain `open`, so that the file gets the user's usual permissions
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        if waiting is None:
+            os.replace(temporary, target)
+        else:
+            waiting.append((temporary, target))
+            temporary = None
     finally:
-        with contextlib.suppress(OSError):  # gone already when it was renamed
-            os.unlink(temporary)
+        if temporary is not None:
+            _remove(temporary)
+
+
+def _temporary_name() -> str:
+    return f".{secrets.token_hex(8)}.tmp"
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a process left in a folder that was ended while it wrote there."""
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\.[0-9a-f]{16}\.tmp", path.name):
+            path.unlink()
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # gone already when it was renamed
+        os.unlink(path)
+
+
+@contextlib.contextmanager
+def together(folder: PathLike | None = None) -> Iterator[None]:
+    """What is written in the block appears when it ends, in the order in which it was written; after an error nothing does.
+
+    Args:
+        folder: made if it is not there, and taken away again, if it is empty, after an error.
+
+    Raises:
+        FileError: a folder that cannot be made, or a file that cannot be renamed.
+    """
+    made = folder is not None and not os.path.isdir(folder)
+    if made:
+        with _file_errors(folder):
+            os.mkdir(folder)
+    waiting: list[tuple[str, str]] = []
+    token = _WAITING.set(waiting)
+    try:
+        try:
+            yield
+        finally:
+            _WAITING.reset(token)
+        for temporary, target in waiting:
+            with _file_errors(target):
+                os.replace(temporary, target)
+    except BaseException:
+        for temporary, _ in waiting:
+            _remove(temporary)
+        if made:
+            with contextlib.suppress(OSError):  # earlier blocks have put something into it
+                os.rmdir(folder)
+        raise
+
+
+@contextlib.contextmanager
+def _file_errors(path: PathLike) -> Iterator[None]:
+    """FileErrors that name a file in the place of OSErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(path, f"cannot be written ({error.strerror or error})") from error
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:
     """Write bytes whole or not at all. Raises FileError if that cannot be."""
     check_writable(path)
-    try:
-        with replacing(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise FileError(path, f"cannot be written ({error.strerror or error})") from error
+    with _file_errors(path), replacing(path) as file:
+        file.write(data)
 
 
 def write_text(path: PathLike, text: str) -> None:
@@ -64,10 +128,19 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def check_writable(path: PathLike) -> None:
-    """Raise FileError now if `path` could not be written later, before the minutes of work that lead to it."""
+def check_writable(path: PathLike, *, made: bool = False) -> None:
+    """Raise FileError now if `path` could not be written later, before the minutes of work that lead to it.
+
+    Args:
+        made: whether its folder is made before, with those above it, where it does not exist.
+    """
+    _check_name(path)
+    if os.fspath(path).endswith(("/", os.sep)):
+        raise FileError(path, "cannot be written: a name that ends with a slash is a folder's")
     target = os.path.realpath(path)
     parent, exists = os.path.dirname(target), os.path.exists(target)
+    if made and not os.path.exists(parent):
+        return check_folder(os.path.dirname(os.fspath(path)))
     obstacles = {
         f"the folder {parent} does not exist": not os.path.exists(parent),
         f"{parent} is not a folder": not os.path.isdir(parent),
@@ -78,6 +151,54 @@ def check_writable(path: PathLike) -> None:
     for reason, found in obstacles.items():
         if found:
             raise FileError(path, f"cannot be written: {reason}")
+
+
+def check_folder(path: PathLike) -> None:
+    """Raise FileError now if nothing could be put into a folder later, which is made, with those above it, if need be."""
+    _check_name(path)
+    there = _existing(path)
+    if not os.path.isdir(there):  # a link that leads nowhere, too
+        raise FileError(path, f"cannot be written: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FileError(path, f"cannot be written: permission denied in {there}")
+
+
+def longest_name(folder: PathLike) -> int:
+    """How many bytes a file's name may have in a folder, or in one that is made there."""
+    return _limit(_existing(folder), "PC_NAME_MAX", 255)
+
+
+def _check_name(path: PathLike) -> None:
+    """Raise FileError if the system has no such names, whatever lies there: an odd character, or too many of them."""
+    try:
+        target = os.path.realpath(path)
+        names = [os.fsencode(name) for name in Path(target).parts]
+    except ValueError as error:  # a NUL; half of a surrogate pair
+        raise FileError(ascii(os.fspath(path)), f"cannot be written: this is no name of a file ({error})") from None
+    there, longest = _existing(target), longest_name(target)
+    most = _limit(there, "PC_PATH_MAX", 4096)
+    for name in names[len(Path(there).parts) :]:
+        if len(name) > longest:
+            raise FileError(path, f"cannot be written: a name has at most {longest} bytes there, this one has {len(name)}")
+    shorter = max(0, len(_temporary_name()) - len(names[-1]))  # by which the name is that it is written under
+    if (length := len(os.fsencode(target)) + shorter) >= most:
+        raise FileError(path, f"cannot be written: a path has at most {most - 1} bytes there, this one needs {length}")
+
+
+def _existing(path: PathLike) -> str:
+    """The path, or what is nearest above it of all that exists, links that lead nowhere included."""
+    there = os.path.abspath(path)
+    while not os.path.lexists(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    return there
+
+
+def _limit(path: str, name: str, usual: int) -> int:
+    """Of the file system there; as is usual where it does not say (on Windows, over some networks)."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        if (limit := os.pathconf(path, name)) > 0:
+            return limit
+    return usual
 
 
 @contextlib.contextmanager
@@ -117,7 +238,7 @@ def read_json(path: PathLike) -> dict[str, Any]:
     """The JSON object of a file. Raises FileError if it cannot be read or holds something else."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not isinstance(value, dict):
         raise FileError(path, "is not a JSON object")

@@ -2,16 +2,20 @@
 
 import json
 import math
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import images
+from gekeras import images, restore
 from gekeras.restore import codes, compress, memory
 from gekeras.restore.compression import Encoded
+from gekeras.restore.paths import decoded_paths
 
 CODES = codes.CodeFile(np.zeros((2, 16), np.float32), ["a.png", "b.jpg"], "tiny", "reconstruct", "0a" * 32, SIDE, 8)
 
@@ -28,37 +32,70 @@ def test_what_is_said_of_a_file(tmp_path):
     assert "a.npz: 1 code of 16" in Encoded(file, one, 0.0).summary()
 
 
-def test_paths(tmp_path):
+def decoded(output, *names):
+    return [path.relative_to(Path(output).parent).as_posix() for path in decoded_paths(list(names), output)]
+
+
+def test_where_decoded_pictures_go(tmp_path):
     (tmp_path / "there.d").mkdir()
-    for folder in (tmp_path / "new", tmp_path / "there.d"):
-        assert compress.output_paths(CODES, folder) == [folder / "a.decoded.png", folder / "b.decoded.png"]
-    one = replace(CODES, code=CODES.code[:1], names=["a.png"])
-    assert compress.output_paths(one, tmp_path / "x.tif") == [tmp_path / "x.tif"]
-    assert list((tmp_path / "there.d").iterdir()) == [] and not (tmp_path / "new").exists()
+    for folder in ("new", "there.d", "new.d/"):
+        where = f"{tmp_path}/{folder}"
+        assert decoded(where, "a.png", "b.jpg") == [f"{folder.rstrip('/')}/{k}.decoded.png" for k in "ab"]
+    assert decoded_paths(["a.png"], tmp_path / "x.tif") == [tmp_path / "x.tif"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["there.d"]
 
 
-@pytest.mark.parametrize("name", ["../../evil.png", "/etc/passwd", "..", "", ".", "a/../../b", "C:\\evil.png", "\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil.png",
+        "/etc/passwd",
+        "..",
+        "",
+        ".",
+        "a/../../b",
+        "C:\\evil.png",
+        "\n",
+        "a\0b",
+        "\ud800",
+        "\x1b[2J",
+        "é" * 900,
+    ],
+)
 def test_a_stored_name_stays_in_the_folder(tmp_path, name):
-    one = replace(CODES, code=CODES.code[:1], names=[name])
-    (path,) = compress.output_paths(one, tmp_path / "folder")
-    assert path.parent == tmp_path / "folder" and path.name.endswith(".decoded.png")
+    """And is one that can be written and printed, for each of several pictures of it."""
+    paths = decoded_paths([name, "z.png", name, name], tmp_path / "folder")
+    assert len(set(paths)) == 4
+    (tmp_path / "folder").mkdir()
+    for path in paths:
+        assert path.parent == tmp_path / "folder" and path.name.endswith(".decoded.png") and path.name.isprintable()
+        path.touch()
+    assert len(list((tmp_path / "folder").iterdir())) == 4 == len(list(tmp_path.rglob("*"))) - 1
+
+
+def test_pictures_of_one_name_are_numbered(tmp_path):
+    """Also those that some file system takes for one, and never over another's name."""
+    found = decoded(tmp_path, "a.png", "x/a.jpg", "a-2.png", "A.png", "b.png", "a.png")
+    stems = ["a", "a-2", "a-2-2", "A-3", "b", "a-4"]
+    assert found == [f"{tmp_path.name}/{stem}.decoded.png" for stem in stems]
 
 
 @pytest.mark.parametrize(
     "output, names, says",
     [
         ("a.png", ["a.png", "b.png"], "a.png is a file, but there are 2 codes; give a folder"),
-        ("folder", ["a.png", "a.jpg"], "two pictures of one name would have the same output"),
-        ("folder", ["x/a.png", "a.png"], "two pictures of one name would have the same output"),
         ("a.xyz", ["a.png"], "unknown suffix"),
         ("missing/a.png", ["a.png"], "missing does not exist"),
         ("missing/folder", ["a.png"], "missing does not exist"),
+        ("n" * 300 + ".png", ["a.png"], "a name has at most"),
+        ("file/", ["a.png"], "file is not a folder"),
     ],
 )
 def test_places_that_are_refused(tmp_path, output, names, says):
+    (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=says):
-        compress.output_paths(replace(CODES, code=CODES.code[: len(names)], names=names), tmp_path / output)
-    assert list(tmp_path.iterdir()) == []
+        decoded_paths(names, f"{tmp_path}/{output}")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.fixture
@@ -113,3 +150,68 @@ def test_another_encoder_s_code_is_refused_before_any_work(tiny, paths):
     with pytest.raises(ValueError, match="a code alone has no pixels"):
         compress.decode(file, "code.npz", tiny, "fast", {"pixel_weight": 1.0})
     assert math.isfinite(compress.decode(file, "code.npz", tiny, "fast", {}, preview=True).sum())
+
+
+ODD = ["a.png", "x/a.png", "x/\udcff.png", "new\nline.png", "-.png", ".hidden.png", "w" * 240 + ".png"]
+
+
+def test_whatever_can_be_encoded_is_decoded(tiny, models, paths, tmp_path, monkeypatch):
+    """Each picture is that of its own code, under names that differ."""
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    for k, name in enumerate(ODD):
+        Path(name).write_bytes(paths[k % 3].read_bytes())
+    preset = {"preset": "tiny", "models": models}
+    restore.encode(ODD, "code.npz", **preset)
+    written = restore.decode("code.npz", "out.d/", preview=True, **preset)
+    assert [path.name.removesuffix(".decoded.png") for path in written] == [
+        *("a", "a-2", "_", "new_line", "-", ".hidden"),
+        "w" * 240,
+    ]
+    for k, path in enumerate(written):
+        np.testing.assert_array_equal(images.read(path), images.read(written[k % 3]))
+    assert len({path.read_bytes() for path in written}) == 3
+    again = restore.decode("code.npz", Path("out.d"), preview=True, **preset)
+    assert again == written and len(list(Path("out.d").iterdir())) == len(ODD)
+
+
+def test_bad_places_are_refused_before_any_work(models, paths, tmp_path, monkeypatch):
+    """Before TensorFlow is imported, which the module of the work does."""
+    monkeypatch.delattr(restore, "compress")
+    monkeypatch.setitem(sys.modules, "gekeras.restore.compress", None)
+    monkeypatch.chdir(tmp_path)
+    codes.save("code.npz", CODES)
+    preset = {"preset": "tiny", "models": models}
+    before = sorted(tmp_path.rglob("*"))
+    for call, says in (
+        (lambda: restore.encode(paths, "code.png", **preset), "written as .npz"),
+        (lambda: restore.encode(paths, "no/code.npz", **preset), "does not exist"),
+        (lambda: restore.encode(paths, "code.npz/", **preset), "ends with a slash"),
+        (lambda: restore.encode(paths, "n" * 300 + ".npz", **preset), "a name has at most"),
+        (lambda: restore.encode(paths, "code.npz", bits=7, **preset), "bits must be one of"),
+        (lambda: restore.encode([], "code.npz", **preset), "one picture file or more"),
+        (lambda: restore.decode("code.npz", "a.png", **preset), "is a file, but there are 2 codes"),
+        (lambda: restore.decode("code.npz", "no/folder", **preset), "does not exist"),
+        (lambda: restore.decode("code.npz", "n" * 300, **preset), "a name has at most"),
+        (lambda: restore.decode("code.decoded.png", ".", **preset), "code.decoded.png is an input"),
+    ):
+        if says.endswith("is an input"):
+            codes.save("code.npz", replace(CODES, names=["code.png", "b"]))
+            os.replace("code.npz", "code.decoded.png")
+            before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ValueError, match=says):
+            call()
+        assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.setattr(codes, "LIMIT", 500)
+    with pytest.raises(ValueError, match="at most 500 can be read again"):
+        restore.encode(paths, "new.npz", **preset)
+
+
+def test_a_failure_leaves_whole_pictures_and_no_empty_folder(tmp_path, monkeypatch):
+    folder, picture = tmp_path / "new", np.zeros((4, 4, 3), np.float32)
+    with pytest.raises(ValueError, match="NaN"):
+        compress.write([folder / "a.png"], [picture * np.nan])
+    assert not folder.exists()
+    with pytest.raises(ValueError, match="NaN"):
+        compress.write([folder / "a.png", folder / "b.png"], [picture, picture * np.nan])
+    assert [path.name for path in folder.iterdir()] == ["a.png"]

@@ -1,17 +1,22 @@
 """An evaluation scores every picture once, goes on where it stopped, and its tables are sums done by hand."""
 
 import dataclasses
+import functools
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder, images, metrics
+from gekeras import GenerativeEncoder, evaluation, images, metrics
 from gekeras.config import SolveOptions
 from gekeras.data import Source
-from gekeras.evaluation import baselines, scoring
+from gekeras.evaluation import baselines, scoring, tables
 from gekeras.evaluation.methods import groups
+from gekeras.files import FileError
+from gekeras.networks import ModelOptions
 from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
 from gekeras.operators.consistency import consistent
 from gekeras.restore import codes, memory
@@ -35,7 +40,7 @@ def decoder(code):
     return tf.tile(tf.reshape(code, (-1, 1, 1, 3)), (1, 8, 8, 1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
     return GenerativeEncoder(generator, encoder, 4, make_task("superres", factor=4), decoder)
 
@@ -49,6 +54,7 @@ def run(model, source, path, **extra):
     return scoring.score(model, source, OPTIONS, path, **{"batch_size": 2, **extra})
 
 
+@functools.cache
 def model_of(task, **parameters):
     return GenerativeEncoder(generator, encoder, 4, make_task(task, 8, **parameters), decoder)
 
@@ -389,7 +395,7 @@ ROWS = [
 
 
 def test_summary_by_hand():
-    ge, baseline = scoring.summary(ROWS)
+    ge, baseline = tables.summary(ROWS)
     assert ge == pytest.approx(
         {"method": "GE", "n": 2, "mse": 0.2, "mse_std": 0.1, "psnr": 12, "psnr_std": 2, "ssim": 0.6, "ssim_std": 0.1}
     )
@@ -397,14 +403,61 @@ def test_summary_by_hand():
 
 
 def test_tables():
-    table = scoring.summary(ROWS)
-    assert scoring.to_markdown(table).splitlines() == [
+    table = tables.summary(ROWS)
+    assert tables.to_markdown(table).splitlines() == [
         "| method | N | MSE | PSNR (dB) | SSIM |",
         "|---|---|---|---|---|",
         "| GE | 2 | 0.2000 ± 0.1000 | 12.00 ± 2.00 | 0.600 ± 0.100 |",
         "| input | 1 | 0.2000 ± 0.0000 | 1.00 ± 0.00 | 0.250 ± 0.000 |",
     ]
-    header, first, second = scoring.to_csv(table).splitlines()
+    header, first, second = tables.to_csv(table).splitlines()
     assert header == "method,n,mse,mse_std,psnr,psnr_std,ssim,ssim_std"
     assert [float(value) for value in first.split(",")[1:]] == pytest.approx([2, 0.2, 0.1, 12, 2, 0.6, 0.1])
     assert second.startswith("input,1,0.2,")
+
+
+@pytest.mark.parametrize(
+    "stem, there, says",
+    [
+        ("new/", None, "'new/' is a folder; the output is the stem of three files in it"),
+        (".", None, "'.' is a folder"),
+        ("..", None, "'..' is a folder"),
+        ("file/a", None, "file is not a folder"),
+        ("n" * 300, None, "a name has at most"),
+        ("new/" + "n" * 300, None, "a name has at most"),
+        ("a", ("a.csv", "name,age"), r"a\.csv: is not of an evaluation"),
+        ("a", ("a.md", "# Notes"), r"a\.md: is not of an evaluation"),
+        ("a", ("a.jsonl", '{"task": "buy milk"}'), r"a\.jsonl: is not of an evaluation"),
+        ("a", ("a.jsonl", "[" * 100_000), r"a\.jsonl: is not of an evaluation"),
+        ("a", ("a.jsonl", ""), r"a\.jsonl: is not of an evaluation"),
+    ],
+)
+def test_outputs_are_refused_before_any_work(models, pictures, tmp_path, monkeypatch, stem, there, says):
+    """Before TensorFlow is imported, which the module of the work does."""
+    monkeypatch.delattr(evaluation, "scoring")
+    monkeypatch.setitem(sys.modules, "gekeras.evaluation.scoring", None)
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("file", ""), *([there] if there else [])):
+        (tmp_path / name).write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=says):
+        evaluation.evaluate(pictures, ModelOptions("superres", "tiny", models), stem)
+    assert sorted(tmp_path.rglob("*")) == before and not (there and (tmp_path / there[0]).read_text() != there[1])
+
+
+def test_the_files_of_an_evaluation_are_known(model, source, tmp_path, monkeypatch):
+    lines, csv, markdown = tables.places(tmp_path / "deep" / "new.d" / "a.b")
+    assert [path.name for path in (lines, csv, markdown)] == ["a.b.jsonl", "a.b.csv", "a.b.md"]
+    table = tables.summary(run(model, source, lines, names=("input",)))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "to_markdown", lambda table: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tables.write(csv, markdown, table)
+    assert [path.name for path in lines.parent.iterdir()] == ["a.b.jsonl"]
+    tables.write(csv, markdown, table)
+    assert tables.places(lines.with_suffix("")) == (lines, csv, markdown)
+
+
+def test_a_full_disk_names_the_file():
+    with pytest.raises(FileError, match="/dev/full: cannot be written"):
+        scoring._append(Path("/dev/full"), ROWS)

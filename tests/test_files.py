@@ -81,3 +81,79 @@ def test_what_is_no_json_object(tmp_path, text, says):
         (tmp_path / "a.json").write_text(text)
     with pytest.raises(files.FileError, match=rf"(?i)a\.json: .*{says}"):
         files.read_json(tmp_path / "a.json")
+
+
+def test_names_that_no_folder_takes_are_refused_before(tmp_path, monkeypatch):
+    """Too long for the folder, in bytes, also for one that is made later; too long a path; no name at all."""
+    monkeypatch.chdir(tmp_path)
+    most = os.pathconf(tmp_path, "PC_NAME_MAX")
+    fits, over = "a" * (most - 4) + ".png", "é" * (most // 2) + ".png"
+    files.check_writable(fits)
+    files.check_writable(f"new/{fits}", made=True)
+    files.write_text(fits, "written")
+    assert files.longest_name("new/folder") == most
+    deep = "/".join(["d" * 200] * 30) + "/a.png"
+    for path, made, says in (
+        (over, False, f"at most {most} bytes"),
+        (f"new/{over}", True, f"at most {most} bytes"),
+        (f"{'n' * 300}/a.png", True, f"at most {most} bytes"),
+        (deep, True, "a path has at most"),
+        ("a\0b.png", False, "no name of a file"),
+        ("\ud800.png", False, "no name of a file"),
+        ("a.png/", False, "ends with a slash"),
+    ):
+        with pytest.raises(files.FileError, match=says) as caught:
+            files.check_writable(path, made=made)
+        assert str(caught.value).isprintable() and len(str(caught.value).splitlines()) == 1
+    # The temporary name, which is longer than a short one, counts: what is checked can be written.
+    folder = tmp_path
+    limit = os.pathconf(tmp_path, "PC_PATH_MAX") - 1
+    while limit - len(str(folder)) > 230:
+        folder /= "d" * 200
+    folder /= "d" * (limit - len(str(folder)) - 1 - len("/b.png"))
+    with pytest.raises(files.FileError, match="a path has at most"):
+        files.check_writable(folder / "b.png", made=True)
+    assert os.listdir() == [fits]
+
+
+def test_a_folder_that_could_not_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    os.symlink("nowhere", "link")
+    for folder in (".", "new", "new/deep", str(tmp_path)):
+        files.check_folder(folder)
+        files.check_writable(os.path.join(folder, "a.png"), made=True)
+    for folder in ("file", "file/new", "link", "link/new"):
+        for check in (files.check_folder, lambda path: files.check_writable(f"{path}/a.png", made=True)):
+            with pytest.raises(files.FileError, match=r"(file|link) is not a folder"):
+                check(folder)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(files.FileError, match="permission denied"):
+        files.check_folder("new/deep")
+    assert sorted(os.listdir()) == ["file", "link"]
+
+
+def test_files_appear_together_or_not_at_all(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+    with files.together(tmp_path / "new"):
+        files.write_text(tmp_path / "a", "1")
+        files.write_text(tmp_path / "new" / "b", "2")
+        assert (tmp_path / "a").read_text() == "old" and not (tmp_path / "new" / "b").exists()
+    assert (tmp_path / "a").read_text() == "1" and (tmp_path / "new" / "b").read_text() == "2"
+    for error in (ZeroDivisionError, KeyboardInterrupt):
+        with pytest.raises(error), files.together(tmp_path / "other"):
+            files.write_text(tmp_path / "a", "3")
+            files.write_text(tmp_path / "other" / "c", "4")
+            raise error
+    with pytest.raises(files.FileError), files.together(tmp_path / "new"):
+        files.write_text(tmp_path / "a", "5")
+        files.write_text(tmp_path / "nowhere" / "d", "6")
+    assert (tmp_path / "a").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "new"]
+    files.write_text(tmp_path / "a", "7")  # outside of a block at once, as ever
+    assert (tmp_path / "a").read_text() == "7"
+    with (
+        pytest.raises(files.FileError, match="nowhere/new: cannot be written"),
+        files.together(tmp_path / "nowhere" / "new"),
+    ):
+        raise AssertionError("the block runs only if its folder can be made")

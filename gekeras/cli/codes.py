@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import click
 
-from .options import FILE, batch_option, preset_options, progress_bar, solve_options
+from ..config import PictureOptions
+from .options import FILE, OUTPUT, batch_option, option_of, preset_options, progress_bar, solve_options, teller
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, metavar="CODE.npz")
+@click.option("-o", "--output", type=OUTPUT, required=True, metavar="CODE.npz")
 @click.option(
     "--bits", type=click.Choice(["32", "16", "8"]), default="32", show_default=True, help="Bits a number of the code."
 )
 @click.option("--align", type=click.Choice(["face"]), help="Take the largest face of each photograph.")
+@option_of(PictureOptions, "skip_faceless")
 @preset_options
 @click.option("--quiet", is_flag=True)
-def encode(inputs, output, bits, align, preset, models, quiet):
+def encode(inputs, output, bits, align, skip_faceless, preset, models, quiet):
     """Compress pictures: the code of each, 256 numbers with the shipped presets, in one file.
 
     \b
@@ -25,14 +27,30 @@ def encode(inputs, output, bits, align, preset, models, quiet):
     """
     from .. import restore
 
-    encoded = restore.encode(inputs, output, preset=preset, models=models, bits=int(bits), align=align == "face")
+    encoded = restore.encode(
+        inputs,
+        output,
+        preset=preset,
+        models=models,
+        bits=int(bits),
+        align=align == "face",
+        skip_faceless=skip_faceless,
+        tell=teller(quiet),
+    )
     if not quiet:
         click.echo(encoded.summary())
 
 
 @click.command()
 @click.argument("code", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE|DIR", help="A folder for several codes.")
+@click.option(
+    "-o",
+    "--output",
+    type=OUTPUT,
+    required=True,
+    metavar="FILE|DIR",
+    help="A folder for several codes: its name has no suffix, or a slash at its end.",
+)
 @click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
 @preset_options
 @solve_options
@@ -57,6 +75,7 @@ def decode(code, output, preview, preset, models, quiet, fidelity, batch, **chan
             changes=changes,
             preview=preview,
             batch=batch,
+            tell=teller(quiet),
             progress=lambda done, total: tick(done, total),
         )
     if not quiet:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .. import files
 from ..config import PictureOptions
 from ..networks import ModelOptions
 from .options import FILE, preset_options, reports
@@ -22,10 +23,13 @@ def demo(output, task, preset, models):
     """Degrade the portrait that comes with the package, restore it, and draw a panel."""
     model, panel = ModelOptions(task, preset, models), output / "panel.png"
     model.load_preset()
-    output.mkdir(parents=True, exist_ok=True)
+    files.check_folder(output)
 
     from .. import restore
 
+    if panel.exists() and not restore.paths.is_record(output / f"{PORTRAIT.stem}.restored.json"):
+        raise files.FileError(panel, "is there, and is not the demo's: move it away, or name another folder by --output")
+    output.mkdir(parents=True, exist_ok=True)
     outputs = restore.Outputs(output, panel)
     with reports("solving") as report:
         results = restore.files([PORTRAIT], model, pictures=PictureOptions(simulate=True), outputs=outputs, **report)

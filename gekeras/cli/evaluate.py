@@ -8,6 +8,7 @@ from ..networks import ModelOptions
 from .options import (
     CUSTOM,
     FILE,
+    OUTPUT,
     SOLVER,
     Grouped,
     custom_options,
@@ -18,6 +19,7 @@ from .options import (
     progress_bar,
     solve_options,
     task_option,
+    teller,
     volume_options,
     volume_options_of,
 )
@@ -46,7 +48,7 @@ GROUPS = {
     metavar="N",
     help="Pictures degraded and restored together; by default 16, restored in smaller parts where the memory asks for it.",
 )
-@click.option("-o", "--output", type=FILE, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
+@click.option("-o", "--output", type=OUTPUT, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @volume_options
 @parameter_option
@@ -82,6 +84,7 @@ def evaluate(
             fidelity=fidelity,
             changes=values,
             record=record,
+            tell=teller(),
             progress=tick,
         )
     click.echo(evaluation.to_markdown(table), nl=False)

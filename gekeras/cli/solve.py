@@ -12,12 +12,14 @@ from ..networks import ModelOptions
 from .options import (
     CUSTOM,
     FILE,
+    OUTPUT,
     SOLVER,
     Grouped,
     batch_option,
     custom_options,
     custom_options_of,
     forward_option,
+    option_of,
     parameter_option,
     preset_options,
     reports,
@@ -52,7 +54,7 @@ GROUPS = {
         "as_json",
         "quiet",
     ),
-    "Picture": ("align", "tile", "mask", "box", "parameters"),
+    "Picture": ("align", "skip_faceless", "tile", "mask", "box", "levels", "parameters"),
     "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed", "batch"),
 }
@@ -65,18 +67,16 @@ GROUPS = {
 @custom_options
 @solve_options
 @batch_option
-@click.option(
-    "--simulate", is_flag=True, help="Take the input as the truth: degrade it, restore it, report MSE, PSNR, SSIM."
-)
+@option_of(PictureOptions, "simulate")
 @parameter_option
 @forward_option
-@click.option(
-    "--mask", type=FILE, metavar="FILE", help="inpaint: a picture of the same size, white where pixels are missing."
-)
-@click.option("--box", callback=_box, metavar="X,Y,W,H", help="inpaint: the missing rectangle, in pixels of the input.")
-@click.option("--align", type=click.Choice(["face"]), help="Find the faces of a photograph, restore each, put them back.")
-@click.option("--tile", is_flag=True, help="Cut a picture that is larger than the model into overlapping tiles.")
-@click.option("--reference", type=FILE, metavar="FILE", help="The true picture: report MSE, PSNR, SSIM against it.")
+@option_of(PictureOptions, "mask", type=FILE, metavar="FILE")
+@option_of(PictureOptions, "box", type=str, callback=_box, metavar="X,Y,W,H")
+@option_of(PictureOptions, "align", type=click.Choice(["face"]), is_flag=False, default=None)
+@option_of(PictureOptions, "skip_faceless")
+@option_of(PictureOptions, "tile")
+@option_of(PictureOptions, "levels", metavar="LOW,HIGH")
+@option_of(PictureOptions, "reference", type=FILE, metavar="FILE")
 @click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
 @click.option(
     "--uncertainty",
@@ -85,7 +85,13 @@ GROUPS = {
     metavar="K",
     help="Solve K times, keep the best, and write where the results differ: NAME.uncertainty.png.",
 )
-@click.option("-o", "--output", type=FILE, metavar="FILE|DIR", help="Default: NAME.restored.png beside the input.")
+@click.option(
+    "-o",
+    "--output",
+    type=OUTPUT,
+    metavar="FILE|DIR",
+    help="Default: NAME.restored.png beside the input. A folder's name has no suffix, or a slash at its end.",
+)
 @click.option("--panel", type=FILE, metavar="FILE", help="Also draw observation, result and truth side by side.")
 @click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
@@ -101,7 +107,9 @@ def solve(
     mask,
     box,
     align,
+    skip_faceless,
     tile,
+    levels,
     reference,
     preview,
     samples,
@@ -127,7 +135,7 @@ def solve(
       gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
     """
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
-    pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference)
+    pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference, levels, skip_faceless)
 
     from .. import restore
 

@@ -1,4 +1,4 @@
 """Methods, pictures and scores: what restores better, and by how much."""
 
 from .pipeline import evaluate as evaluate
-from .scoring import to_markdown as to_markdown
+from .tables import to_markdown as to_markdown

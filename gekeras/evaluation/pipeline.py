@@ -9,9 +9,8 @@ from typing import Any
 from .. import config, data, files
 from ..config import VolumeOptions
 from ..files import PathLike
-from ..generative_encoder import GenerativeEncoder
 from ..networks import ModelOptions
-from . import scoring
+from . import tables
 
 BATCH = 16  # pictures that noise and masks are drawn for together, unless another number is named
 
@@ -29,6 +28,7 @@ def evaluate(
     fidelity: str = "fast",
     changes: Mapping[str, Any] | None = None,
     record: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[dict[str, Any]]:
     """Score GE and its baselines on pictures: what `gekeras eval` does. A stopped evaluation goes on where it was.
@@ -41,32 +41,42 @@ def evaluate(
         methods: those to run; all that suit the task by default.
         bits: reconstruct: also from codes of so many bits a number.
         batch: pictures degraded and restored together; None: degraded by 16, restored as the memory holds.
-        cut: how volumes become pictures.
+        cut: how volumes become pictures; its levels are those of gray picture files, too.
         fidelity, changes: as `restore.files`.
         record: store the table in the preset's preset.json.
+        tell: called with lines for the user: files that are left out, pictures that are all but black.
         progress: called with (rows done, rows in all, what remains as text).
 
     Returns:
         The table: a row a method with its name, n, and mean and standard deviation of MSE, PSNR and SSIM.
 
     Raises:
-        ValueError: an unknown preset, task, method or option, pictures that are none, an output of another evaluation, bits
-            for another task than reconstruct, or a record of something that is not the preset's own.
+        ValueError: an unknown preset, task, method or option, pictures that are none, an output as `tables.places` refuses
+            it or of another evaluation, bits for another task than reconstruct, or a record of something that is not the
+            preset's own.
 
     Example:
         >>> import gekeras
         >>> gekeras.evaluation.evaluate("photos/", "superres", "scores/superres", count=8)  # doctest: +SKIP
     """
     model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
-    preset, pictures, output = model.load_preset(), Path(pictures), Path(output)
+    preset, pictures = model.load_preset(), Path(pictures)
     _check(model, bits, record)
+    lines, csv, markdown = tables.places(output)
+    if record:
+        files.check_writable(preset.folder / "preset.json")
     items = data.entries(pictures, options=cut)[:count]
-    lines, csv, markdown = (output.with_name(f"{output.name}.{kind}") for kind in ("jsonl", "csv", "md"))
-    for path in (lines, csv, markdown) if output.parent.exists() else ():
-        files.check_writable(path)
+
+    from ..generative_encoder import GenerativeEncoder  # TensorFlow, which takes seconds
+    from . import scoring
+
+    for line in data.notes(pictures, items=items):
+        tell(line)
     network = GenerativeEncoder.from_options(model)
     options = network.options(fidelity, **(changes or {}))
     network.check(options)
+    if line := network.note(fidelity, **(changes or {})):
+        tell(line)
     rows = scoring.score(
         network,
         data.Source(items, *network.shape[1:]),
@@ -80,9 +90,8 @@ def evaluate(
         about=_circumstances(model, preset, pictures, cut),
         progress=progress,
     )
-    table = scoring.summary(rows)
-    files.write_text(csv, scoring.to_csv(table))
-    files.write_text(markdown, scoring.to_markdown(table))
+    table = tables.summary(rows)
+    tables.write(csv, markdown, table)
     if record:
         preset.record_scores(model.task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
     return table

@@ -1,4 +1,4 @@
-"""Scores of GE and its baselines on a folder of pictures: JSON lines, then CSV and Markdown tables.
+"""Scores of GE and its baselines on a folder of pictures, as JSON lines.
 
 One JSON line an image, appended batch by batch and read again on the next call, so that an evaluation that was stopped
 goes on where it was.
@@ -6,8 +6,6 @@ goes on where it was.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable
@@ -25,8 +23,7 @@ from ..networks.presets import Preset
 from ..operators import Task
 from ..restore import memory
 from .methods import Group, groups
-
-METRICS = ("mse", "psnr", "ssim")
+from .tables import METRICS
 
 
 def score(
@@ -84,8 +81,7 @@ def score(
         for group, run in table.items():
             if {name for _, name in missing} & set(group):
                 fresh = _rows(_in_parts(run, measurement, known, at_once), truth, batch, missing)
-                with path.open("a") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in fresh)
+                _append(path, fresh)
                 rows += fresh
                 progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
@@ -134,6 +130,14 @@ def _rows(restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], 
     return rows
 
 
+def _append(path: Path, rows: list[dict[str, Any]]) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    except OSError as error:  # a full disk; what is cut is dropped by the next call
+        raise files.FileError(path, f"cannot be written ({error.strerror or error})") from error
+
+
 def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
     """A group of methods, a few pictures at a time."""
     parts = memory.slices(len(measurement), at_once)
@@ -153,41 +157,11 @@ def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of an earlier call; a last line cut short by a crash is dropped, from the file too."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(header) + "\n")
+        files.write_text(path, json.dumps(header) + "\n")
         return []
     header = json.loads(json.dumps(header))  # JSON has no tuples
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
     if not whole or json.loads(whole[0]) != header:
         raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")
     files.write_text(path, "".join(whole))
     return [json.loads(line) for line in whole[1:]]
-
-
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a method: n, and mean and standard deviation of each score over the images."""
-    table = []
-    for name in dict.fromkeys(row["method"] for row in rows):
-        chosen = [row for row in rows if row["method"] == name]
-        line: dict[str, Any] = {"method": name, "n": len(chosen)}
-        for metric in METRICS:
-            values = np.array([row[metric] for row in chosen])
-            line |= {metric: float(values.mean()), f"{metric}_std": float(values.std())}
-        table.append(line)
-    return table
-
-
-def to_csv(table: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(table[0]))
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
-
-
-def to_markdown(table: list[dict[str, Any]]) -> str:
-    """`method | N | MSE | PSNR | SSIM`, mean +- standard deviation over images."""
-    lines = ["| method | N | MSE | PSNR (dB) | SSIM |", "|---|---|---|---|---|"]
-    for row in table:
-        cells = [f"{row[m]:{f}} ± {row[m + '_std']:{f}}" for m, f in (("mse", ".4f"), ("psnr", ".2f"), ("ssim", ".3f"))]
-        lines.append(f"| {row['method']} | {row['n']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

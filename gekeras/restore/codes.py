@@ -158,6 +158,16 @@ def save(path: PathLike, codefile: CodeFile) -> None:
         FileError (a ValueError): a place that cannot be written.
     """
     check_output(path)
+    files.write_bytes(path, _content(path, codefile))
+
+
+def check_save(path: PathLike, codefile: CodeFile) -> None:
+    """Raise ValueError, as `save` would, before there are the numbers themselves; the code's may be any."""
+    check_output(path)
+    _content(path, codefile)
+
+
+def _content(path: PathLike, codefile: CodeFile) -> bytes:
     header = {name: getattr(codefile, name) for name in ("preset", "task", "encoder", "resolution", "bits")}
     header = {"version": VERSION, **header, "names": list(codefile.names)}
     if fault := _header_fault(header):
@@ -172,7 +182,7 @@ def save(path: PathLike, codefile: CodeFile) -> None:
     np.savez(buffer, **entries)  # not deflated: that gains little, and would blur how large a code is
     if buffer.tell() > LIMIT:
         raise ValueError(f"{os.fspath(path)}: not written: {buffer.tell():,} bytes; at most {LIMIT:,} can be read again")
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(path: PathLike) -> CodeFile:

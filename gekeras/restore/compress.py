@@ -15,14 +15,24 @@ from .. import files, images, metrics
 from ..config import PictureOptions
 from ..generative_encoder import GenerativeEncoder
 from ..networks import presets
-from ..pictures.observations import Request, observe
+from ..pictures.observations import Request, observe_all
 from . import codes, memory
 
 TASK = "reconstruct"
 
 
-def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool = False) -> tuple[codes.CodeFile, float]:
+def encode(
+    inputs: list[Path],
+    preset: presets.Preset,
+    bits: int,
+    options: PictureOptions = PictureOptions(),  # noqa: B008 (frozen)
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[codes.CodeFile, float]:
     """The codes of pictures, cropped square and reduced to the preset's size, or of each photograph's largest face.
+
+    Args:
+        options: whether the faces are looked for, and photographs without one left out.
+        tell: called with a line that names those.
 
     Returns:
         The file's contents, and the MSE between the decoder's pictures from the codes as stored and the pictures.
@@ -31,15 +41,15 @@ def encode(inputs: list[Path], preset: presets.Preset, bits: int, *, align: bool
         ValueError: an unreadable or too small picture, or no face.
     """
     model = GenerativeEncoder.from_preset(preset, TASK)
-    request = Request(model.task, preset.resolution, preset.channels, PictureOptions(align=align))
-    pictures = np.concatenate([observe(path, request).measurements[:1] for path in inputs])
+    items = observe_all(inputs, Request(model.task, preset.resolution, preset.channels, options), tell)
+    pictures = np.concatenate([item.measurements[:1] for item in items])
     rounds = memory.slices(len(pictures), memory.for_decoding(model, pictures[:1]).size)
     packed = codes.quantize(np.concatenate([model.encode(pictures[part]) for part in rounds]), bits)
     stored = codes.dequantize(packed)
     drawn = np.concatenate([model.decode(stored[part]) for part in rounds])
     file = codes.CodeFile(
         stored,
-        [path.name for path in inputs],
+        [item.path.name for item in items],
         preset.name,
         TASK,
         preset.part_checksum(f"encoder-{TASK}"),
@@ -58,6 +68,7 @@ def decode(
     *,
     preview: bool = False,
     batch: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
     """Pictures `[n, h, w, c]` in [-1, 1] from their codes.
@@ -67,6 +78,7 @@ def decode(
         fidelity, changes: as `GenerativeEncoder.options`.
         preview: DC(m) instead of a solve.
         batch: codes at once; None: what the memory holds.
+        tell: called with a line where the preset has no starter to begin with.
 
     Raises:
         ValueError: a code of another preset or encoder, or options that need the picture itself.
@@ -74,6 +86,8 @@ def decode(
     size = preset.info["code_size"]
     codes.check(file, path, preset=preset.name, encoder=preset.part_checksum(f"encoder-{file.task}"), size=size)
     model = GenerativeEncoder.from_preset(preset, file.task)
+    if not preview and (line := model.note(fidelity, **{"pixel_weight": 0.0, **changes})):
+        tell(line)
     if preview:
         rounds = memory.slices(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
         return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
@@ -95,30 +109,8 @@ def decode(
     return np.concatenate(pictures)
 
 
-def output_paths(file: codes.CodeFile, output: Path) -> list[Path]:
-    """One file for one code; for several a folder, with the names of the pictures they came from.
-
-    Raises ValueError for a file where a folder is needed, two pictures of one name, or an unwritable place.
-    """
-    folder = output.is_dir() or not output.suffix
-    if not folder and len(file.names) > 1:
-        raise ValueError(f"{output} is a file, but there are {len(file.names)} codes; give a folder")
-    if not folder:
-        if output.suffix.lower() not in images.SUFFIXES:
-            raise images.ImageError(output, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
-        files.check_writable(output)
-        return [output]
-    # Only the last part of a stored name: a stranger's file must not name a place outside the folder.
-    paths = [output / f"{Path(name).stem or 'picture'}.decoded.png" for name in file.names]
-    if len(set(paths)) < len(paths):
-        raise ValueError("two pictures of one name would have the same output")
-    for path in paths if output.exists() else [output]:
-        files.check_writable(path)
-    return paths
-
-
 def write(paths: list[Path], pictures: np.ndarray) -> None:
     """Each picture to its path; a folder is made when there is something to put into it."""
     for path, picture in zip(paths, pictures):
-        path.parent.mkdir(exist_ok=True)
-        images.write(path, picture)
+        with files.together(path.parent):
+            images.write(path, picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 from ..config import PictureOptions, SolveOptions
 from ..generative_encoder import GenerativeEncoder
 from ..networks import ModelOptions
-from ..pictures.observations import Observation, Request, observe, places_of, stack_pieces
+from ..pictures.observations import Observation, Request, observe_all, places_of, stack_pieces
 from ..solve import Solution
-from . import batches, memory, results, uncertainty
+from . import batches, effects, memory, paths, records, results, uncertainty
 from .paths import Places
 from .results import Restored
 
@@ -31,17 +32,23 @@ def restore(
     batch: int | None = None,
     tell: Callable[[str], None] = lambda text: None,
     progress: batches.Progress = batches.no_progress,
-) -> list[tuple[Restored, dict[str, Any]]]:
+) -> list[tuple[Path, Restored, dict[str, Any]]]:
     """Load, read, solve, write. Args and Raises: as `pipeline.files`.
 
     Returns:
-        What was restored of each input, and its record.
+        Of each input that was not left out: where its picture is, what was restored, and its record.
     """
     model = GenerativeEncoder.from_options(networks)
     options = model.options(fidelity, **changes)
     model.check(options)
-    items = [observe(path, Request(model.task, *model.shape[1:], pictures, options.seed)) for path in inputs]
-    options = None if preview else options
+    if not preview and (line := model.note(fidelity, **changes)):
+        tell(line)
+    seed, options = options.seed, None if preview else replace(options, finalists=1) if samples else options
+    effects.check_parameters(model.task, networks, pictures, options)
+    items = observe_all(inputs, Request(model.task, *model.shape[1:], pictures, seed), tell)
+    places = _places_of_those_left(places, inputs, items)
+    _check_sizes(places, items, model, pictures)
+    asked = records.asked(model, networks, pictures, fidelity, changes, options, seed)
     y, known = stack_pieces(items)
     chosen = batches.choose_batch(model, y, known, options, batch)
     for line in _notes(items, options, (samples or 1) * len(y), chosen):
@@ -50,7 +57,26 @@ def restore(
     watch = _frame_keeper(model, items[0], frames) if places.animate else None
     solution, deviation = _solve(model, y, known, options, samples, chosen.size, progress, watch)
     restored = assemble(items, solution, deviation, samples)
-    return results.write(places, items, model, networks, options, restored, chosen, frames)
+    written = results.write(places, items, model, asked, restored, chosen, frames)
+    return [(path, *each) for path, each in zip(places.pictures, written)]
+
+
+def _places_of_those_left(places: Places, inputs: list[Path], items: list[Observation]) -> Places:
+    """The places without those of inputs that were left out."""
+    left = {item.path for item in items}
+
+    def of(every):
+        return [path for path, source in zip(every, inputs) if source in left]
+
+    return replace(places, pictures=of(places.pictures), deviations=of(places.deviations))
+
+
+def _check_sizes(places: Places, items: list[Observation], model: GenerativeEncoder, pictures: PictureOptions) -> None:
+    """Raise ValueError for results that their files could not hold, before they are solved for."""
+    for path, item in zip(places.pictures, items):
+        grow = 1 if pictures.simulate else model.task.factor
+        whole = pictures.align or pictures.tile
+        paths.check_side(path, *([grow * side for side in item.size] if whole else model.shape[:2]))
 
 
 def _notes(items: list[Observation], options: SolveOptions | None, solves: int, batch: memory.Batch) -> list[str]:
@@ -86,7 +112,7 @@ def assemble(
     items: list[Observation], solution: Solution, deviation: np.ndarray | None, samples: int | None
 ) -> list[Restored]:
     """Each input's pieces, joined and placed; so are their deviations, which are black around the faces of a photograph:
-    there nothing was restored."""
+    there nothing was restored. Each has its share of the seconds, by its pieces."""
     restored = []
     for item, place in places_of(items):
         pictures = item.join(np.clip(solution.image[place], -1, 1))
@@ -96,5 +122,6 @@ def assemble(
             gray = uncertainty.gray(joined)
             unsure = results.Uncertainty(gray, item.place(gray, -1), uncertainty.describe(joined, samples))
         loss, steps = float(solution.loss[place].mean()), int(solution.steps[place].max())
-        restored.append(Restored(pictures, item.place(pictures), loss, steps, solution.seconds, unsure))
+        seconds = solution.seconds * len(item.measurements) / len(solution.loss)
+        restored.append(Restored(pictures, item.place(pictures), loss, steps, seconds, unsure))
     return restored

@@ -15,7 +15,7 @@ import numpy as np
 from ..config import PictureOptions
 from ..files import PathLike
 from ..networks import ModelOptions
-from . import paths
+from . import effects, paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def files(
         progress: called with (steps done, steps in all, mean objective).
 
     Returns:
-        A result for each input, in their order.
+        A result for each input, in their order; none for a photograph that `pictures.skip_faceless` left out.
 
     Raises:
         ValueError: an unknown preset, task or option, an input or a place as `paths.plan` refuses it, a picture as
@@ -90,9 +90,7 @@ def files(
     if isinstance(inputs, str) or not inputs:
         raise ValueError(f"inputs must be one picture file or more, in a list; received {inputs!r}")
     model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
-    if samples and (preview or outputs.animate):
-        other = "preview solves nothing" if preview else "animate shows one solve"
-        raise ValueError(f"uncertainty compares several solves, and {other}: give one of them")
+    effects.check_call(outputs, changes or {}, preview=preview, samples=samples)
     inputs = [Path(path) for path in inputs]
     places = paths.plan(inputs, pictures, outputs, several=samples is not None)
 
@@ -111,4 +109,4 @@ def files(
         tell=tell,
         progress=progress,
     )
-    return [Result(path, each.image, record) for path, (each, record) in zip(places.pictures, restored)]
+    return [Result(path, each.image, record) for path, each, record in restored]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import files, images, metrics, plots
-from .._version import __version__
-from ..config import SolveOptions, to_dict
 from ..generative_encoder import GenerativeEncoder
-from ..networks import ModelOptions
 from ..operators import Identity, Task
 from ..pictures.observations import Observation, enlarge
 from . import memory
-from .paths import Places
+from .paths import Places, record_path
+from .records import records
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class Restored:
-    """One input restored: r pictures to score, the picture to write, and numbers over its pieces."""
+    """One input restored: r pictures to score, the picture to write, and numbers over its pieces; the seconds are its share
+    of the job's."""
 
     pictures: np.ndarray  # [r, H, W, c]
     image: np.ndarray  # [H', W', c]
@@ -45,29 +43,30 @@ def write(
     places: Places,
     items: list[Observation],
     model: GenerativeEncoder,
-    networks: ModelOptions,
-    options: SolveOptions | None,
+    asked: dict[str, Any],
     restored: list[Restored],
     batch: memory.Batch,
     frames: list[np.ndarray],
 ) -> list[tuple[Restored, dict[str, Any]]]:
-    """Each picture, its deviation if there is one, then its record under the picture's stem; then what else was asked for.
+    """Each input's record, picture, and deviation if there is one, all of them or none; then what else was asked for.
 
     Args:
-        options: of the solves; None for a preview.
+        asked: what the records repeat, see `records.asked`.
         frames: the first input's picture on the way, for an animation.
 
     Returns:
         What was restored of each input, and its record.
     """
-    preset = networks.load_preset()
-    notes = records(items, model, options, restored, preset.name if preset else None, batch)
+    notes = [
+        record | scores(item, each.pictures, model.task)
+        for record, item, each in zip(records(items, asked, restored, batch), items, restored)
+    ]
     for k, (path, each) in enumerate(zip(places.pictures, restored)):
-        path.parent.mkdir(exist_ok=True)  # a folder that the command names is made when there is something to put into it
-        images.write(path, each.image)
-        if each.uncertainty:
-            images.write(places.deviations[k], each.uncertainty.image)
-        files.write_json(path.with_suffix(".json"), notes[k])
+        with files.together(path.parent):  # a folder that the call names is made when there is something to put into it
+            files.write_json(record_path(path), notes[k])
+            images.write(path, each.image)
+            if each.uncertainty:
+                images.write(places.deviations[k], each.uncertainty.image)
     if places.panel:
         write_panel(places.panel, items, model.task, restored, notes)
     if places.animate:
@@ -96,56 +95,6 @@ def without_model(item: Observation, task: Task) -> tuple[str, np.ndarray] | Non
 
 def _mean_scores(pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in metrics.scores(pictures, truth).items()}
-
-
-def records(
-    items: list[Observation],
-    model: GenerativeEncoder,
-    options: SolveOptions | None,
-    found: list[Restored],
-    preset: str | None,
-    batch: memory.Batch,
-) -> list[dict[str, Any]]:
-    """The JSON record of each result; `options` is None for a preview, `preset` where nothing of one was used.
-
-    `seconds` are those of the whole job, of `job` solves, `batch` at a time.
-    """
-    import tensorflow as tf
-
-    versions = {
-        "gekeras": __version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-    custom = {"networks": model.custom.record()} if model.custom.given() else {}
-    samples = found[0].uncertainty.record["samples"] if found[0].uncertainty else 1
-    job = samples * sum(len(item.measurements) for item in items)
-    return [
-        {
-            "input": str(item.path),
-            "preset": preset,
-            **custom,
-            "task": model.task.name,
-            "parameters": model.task.parameters,
-            "note": item.note,
-            "method": "GE" if options else "ConvAE",
-            "options": to_dict(options) if options else None,
-            "seed": options.seed if options else None,
-            "versions": versions,
-            "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
-            "loss": restored.loss if options else None,
-            "steps": restored.steps,
-            "pieces": len(item.measurements),
-            "seconds": restored.seconds,
-            "job": job,
-            "batch": min(job, batch.size),
-            "memory": batch.record(),
-            **({"uncertainty": restored.uncertainty.record} if restored.uncertainty else {}),
-            **scores(item, restored.pictures, model.task),
-        }
-        for item, restored in zip(items, found)
-    ]
 
 
 def write_panel(
