@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions
-from .networks.custom import CustomNetworks, check_square, fit, input_size, network_arguments, picture_shape, preset_defaults
-from .networks.model_options import ModelOptions
+from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions, check_effect
+from .networks import CustomNetworks, ModelOptions
+from .networks.custom import (
+    check_square,
+    fit,
+    input_size,
+    lacking_starter,
+    network_arguments,
+    picture_shape,
+    preset_defaults,
+)
 from .networks.modules import Range, adopt, name_of
 from .operators import Mask, Task, make_task
 from .operators.consistency import consistent
@@ -37,6 +45,7 @@ class GenerativeEncoder:
 
     Attributes:
         shape: (h, w, c) of the pictures, where the generator or the preset tells it.
+        starterless: why a preset's networks have no starter; "" where they have one, or are not a preset's.
 
     Raises:
         ValueError: unknown task or latent, the latent size is neither given nor known, as `modules.adopt`, and for Keras
@@ -81,7 +90,7 @@ class GenerativeEncoder:
         self.generator, self.encoder, self.decoder = fit(generator, encoder, decoder, self.latent_size)
         self.shape = picture_shape(self.generator)
         self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
-        self.custom, self.starter = CustomNetworks(), starter
+        self.custom, self.starter, self.starterless = CustomNetworks(), starter, ""
         self.defaults: dict[str, Any] = {}
         self._solvers: dict[tuple, Solver] = {}
         self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on the prior
@@ -126,7 +135,7 @@ class GenerativeEncoder:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
             model.defaults = preset_defaults(preset, task, custom)
         check_square(model.shape, name_of(model.generator))
-        model.custom = custom
+        model.custom, model.starterless = custom, lacking_starter(preset, task, custom)
         model.task = _describe(task, model.shape, {**known, **options.parameters}, options.forward)
         return model
 
@@ -135,7 +144,7 @@ class GenerativeEncoder:
 
         Without a starter, or a code that it could read, the sets have more steps and screened random starts.
 
-        Raises ValueError for an unknown fidelity or option value.
+        Raises ValueError for an unknown fidelity or option value, and as `config.check_effect`.
         """
         if fidelity not in FIDELITIES:
             raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
@@ -151,7 +160,20 @@ class GenerativeEncoder:
         chosen = (FIDELITIES if aided else UNAIDED)[fidelity]
         if given.get("starts", chosen.starts) < chosen.finalists:
             given.setdefault("finalists", given["starts"])
-        return dataclasses.replace(chosen, **{**defaults, **given})
+        options = dataclasses.replace(chosen, **{**defaults, **given})
+        check_effect(options, given)
+        return options
+
+    def note(self, fidelity: str = "fast", **changes: Any) -> str:
+        """What a solve with `options` of these arguments has in the place of the starter that the set begins with, and why.
+
+        "" if it has one, if the caller names the start, and of networks of one's own, which never have one.
+        """
+        options, named = self.options(fidelity, **changes), any(changes.get(name) for name in ("start", "starts"))
+        why = self.starterless if self.starter is None else "code_weight is 0, and a starter reads the code"
+        if named or not why or options.start == FIDELITIES[fidelity].start:
+            return ""
+        return f"{why}: the best of {options.starts} random starts instead, and {options.steps} steps"
 
     def encode(self, observation, known=None) -> np.ndarray:
         """m = E(x_dagger): measurements `[n, h, w, c]` -> code `[n, k]`; a low-resolution one is enlarged first.

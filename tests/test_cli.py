@@ -102,7 +102,7 @@ def portrait(tmp_path):
 
 
 def solve(*arguments):
-    return ("solve", "--task", "superres", *QUICK, *arguments)
+    return ("solve", "--task", "superres", *(() if "--preview" in arguments else QUICK), *arguments)
 
 
 # ------------------------------------------------------------------------------------------------------- solve
@@ -191,8 +191,9 @@ def test_where_results_go(succeed, small, tmp_path):
         "named.jpg": "named.jpg",
         "existing.d": "existing.d/small.restored.png",
         "new": "new/small.restored.png",
+        "new.d/": "new.d/small.restored.png",
     }.items():
-        line = succeed(*solve(small, "-o", tmp_path / output)).stdout
+        line = succeed(*solve(small, "-o", f"{tmp_path}/{output}")).stdout
         assert line.startswith(f"{tmp_path / written}: ")
         assert images.size(tmp_path / written) == (SIDE, SIDE)
         assert (tmp_path / written).with_suffix(".json").is_file()
@@ -227,7 +228,7 @@ def test_more_pictures_than_the_memory_holds(succeed, refuse, monkeypatch, tmp_p
     assert succeed(*solve(*paths, *preview, "-o", tmp_path / "small", "--quiet")).stderr == ""
     for where, size in (("together", 3), ("asked", 2), ("small", 1)):
         records = [json.loads((tmp_path / where / f"{k}.restored.json").read_text()) for k in range(3)]
-        assert {(record["job"], record["batch"]) for record in records} == {(3, size)}
+        assert {(record["job"]["solves"], record["batch"]) for record in records} == {(3, size)}
         assert (records[0]["memory"] is None) == (where == "asked")
         for k in range(3):
             one, other = (images.read(tmp_path / folder / f"{k}.restored.png") for folder in (where, "together"))
@@ -272,10 +273,15 @@ def test_the_paper_s_fidelity(succeed, small, tmp_path):
     assert (options["steps"], options["starts"], options["ramp"], options["weight"]) == (1, 1, "none", 0.001)
 
 
-def test_an_older_result_is_replaced(succeed, small, tmp_path):
-    (tmp_path / "small.restored.png").write_bytes(b"old")
+def test_an_older_result_is_replaced(succeed, refuse, small, tmp_path):
+    """Known by its record; what has none is replaced only if it was named itself."""
+    result = tmp_path / "small.restored.png"
+    result.write_bytes(b"mine")
+    assert "small.restored.png: would be replaced, and may be no result" in refuse(*solve(small))
+    succeed(*solve(small, "-o", result))
+    result.write_bytes(b"old")
     succeed(*solve(small))
-    assert images.size(tmp_path / "small.restored.png") == (SIDE, SIDE)
+    assert images.size(result) == (SIDE, SIDE)
 
 
 # ----------------------------------------------------------------------------------------------------- every task
@@ -354,11 +360,8 @@ def test_preview_is_the_autoencoder_s_picture(succeed, small, tmp_path, preset):
     expected = np.clip(model.decode(model.encode(images.read(small)[None]))[0], -1, 1)
     np.testing.assert_allclose(images.read(tmp_path / "small.restored.png"), expected, atol=1.01 / 255)
     record = record_of(tmp_path / "small.restored.png")
-    assert (record["method"], record["options"], record["seed"], record["loss"], record["steps"]) == (
-        "ConvAE",
-        *[None] * 3,
-        0,
-    )
+    assert (record["method"], record["options"], record["loss"], record["steps"]) == ("ConvAE", None, None, 0)
+    assert record["seed"] == 0  # of a simulation's degradation
     assert "decoder alone" in line
 
 
@@ -464,7 +467,7 @@ def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks
     assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
     assert {name: part["name"] for name, part in record["networks"].items()} == {name: names[name] for name in options}
     assert all(len(part["sha256"]) == 64 and part["range"] == [-1, 1] for part in record["networks"].values())
-    assert str(networks) not in json.dumps(record)
+    assert all(part["path"] == str(networks / part["name"]) for part in record["networks"].values())
 
 
 def test_other_networks_from_end_to_end(succeed, portrait, tmp_path, networks):
@@ -684,7 +687,8 @@ def test_kinds_of_pictures_that_work(succeed, tmp_path, kind):
     else:
         picture(path, 4, 4, mode=kind)
     succeed(*solve(path))
-    assert images.read(tmp_path / "a.restored.png").shape == (SIDE, SIDE, 3)
+    gray = kind in ("L", "LA", "1", "16 bits")  # and so is the result
+    assert images.read(tmp_path / "a.restored.png").shape == (SIDE, SIDE, 1 if gray else 3)
 
 
 # -------------------------------------------------------------------------------------------------- refusals
@@ -766,11 +770,17 @@ def test_bad_options(refuse, small, arguments, says):
         (["--panel", "p.xyz"], "cannot draw '.xyz'"),
         (["--panel", "small.png"], "small.png is an input"),
         (["-o", "same.png", "--panel", "same.png"], "same.png is a result"),
+        (["-o", "mine.png"], "mine.json: is no record of a restoration"),
+        (["-o", "file/"], "file is not a folder"),
+        (["-o", "-"], "'-'"),
+        (["--panel", "-"], "'-'"),
+        (["-o", "n" * 300 + ".png"], "a name has at most"),
     ],
 )
 def test_places_that_cannot_be_written(refuse, small, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("a file without a suffix")
+    (tmp_path / "mine.json").write_text('{"annotations": []}')
     assert says in refuse(*solve(small, *arguments))
 
 
@@ -875,7 +885,6 @@ def test_codes_that_are_refused(refuse, tmp_path, preset, small):
         "encoder.npz": replace(good, encoder="0123456789abcdef" * 4),
         "short.npz": replace(good, code=np.zeros((1, 8), np.float32)),
         "two.npz": replace(good, code=two, names=["a.png", "b.png"]),
-        "same.npz": replace(good, code=two, names=["a.png", "x/a.jpg"]),
     }
     for name, file in files.items():
         codes.save(tmp_path / name, file)
@@ -893,14 +902,14 @@ def test_codes_that_are_refused(refuse, tmp_path, preset, small):
         ("small.png", "a.png", (), "not a code file"),
         ("missing.npz", "a.png", (), "no such file"),
         ("two.npz", "a.png", (), "a.png is a file, but there are 2 codes; give a folder"),
-        ("same.npz", "folder", (), "two pictures of one name would have the same output"),
         ("good.npz", "a.npz", (), "unknown suffix"),
         ("good.npz", "missing/a.png", (), "missing does not exist"),
+        ("good.npz", "file/", (), "file is not a folder"),
         ("good.npz", "file", (), "file is not a folder"),
         ("good.npz", "a.png", ("--pixel-weight", 1), "a code alone has no pixels to compare with"),
         ("good.npz", "a.png", ("--consistent",), "a code alone has no pixels to compare with"),
     ):
-        assert says in refuse("decode", tmp_path / code, "-o", tmp_path / output, *arguments), (code, output)
+        assert says in refuse("decode", tmp_path / code, "-o", f"{tmp_path}/{output}", *arguments), (code, output)
 
 
 def test_pictures_that_are_not_encoded(refuse, tmp_path, small, portrait):
@@ -908,6 +917,7 @@ def test_pictures_that_are_not_encoded(refuse, tmp_path, small, portrait):
     for inputs, arguments, says in (
         ([portrait], ("-o", tmp_path / "code.png"), "a code file is written as .npz"),
         ([portrait], ("-o", tmp_path / "missing" / "code.npz"), "missing does not exist"),
+        ([portrait], ("-o", f"{code}/"), "ends with a slash"),
         ([portrait], ("-o", code, "--bits", 7), "'7' is not one of"),
         ([portrait], ("-o", code, "--align", "face"), "no face found"),
         ([portrait, small], ("-o", code), "small.png: 4x4 is too small"),
@@ -952,11 +962,14 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
     assert "no such file or folder" in refuse(*common, tmp_path / "b", "--data", tmp_path / "missing")
     (tmp_path / "file").touch()
     assert f"{tmp_path / 'file'} is not a folder" in refuse(*common, tmp_path / "file" / "b")
+    assert "is a folder; the output is the stem of three files" in refuse(*common, f"{tmp_path}/new/")
+    (tmp_path / "b.csv").write_text("name,age")
+    assert "b.csv: is not of an evaluation" in refuse(*common, tmp_path / "b")
 
 
 def test_presets(succeed, run, tmp_path):
     lines = succeed("presets").stdout.splitlines()
-    expected = ["tiny: 16x16x3", *(f"  {task}: no scores yet" for task in (*TASKS, *BORROWED))]
+    expected = ["tiny: 16x16x3", *(f"  {task}: no scores yet; no starter" for task in (*TASKS, *BORROWED))]
     assert lines[lines.index("tiny: 16x16x3") :][: len(expected)] == expected
 
 
@@ -968,7 +981,7 @@ def test_recorded_scores_are_listed_best_first(succeed, every_task, pictures, tm
     recorded = json.loads((models / "tiny" / "preset.json").read_text())["scores"]["superres"]["methods"]
     order = sorted(methods, key=lambda name: recorded[name]["mse"])
     listed = ", ".join(f"{name} {recorded[name]['mse']:.4f}" for name in order)
-    line = f"  superres: MSE {listed} (N 2)"
+    line = f"  superres: MSE {listed} (N 2); no starter"
     assert line in succeed("presets", "--models", models).stdout.splitlines()
 
 
@@ -1113,3 +1126,27 @@ def test_a_process_of_its_own(every_task, small, tmp_path):
     command += ["--panel", str(tmp_path / "missing" / "p.png")]
     refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
+
+
+def test_options_of_a_picture(succeed, refuse, material, tmp_path):
+    """That they reach the library; what they do is tested there."""
+    Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 16).save("deep.png")
+    results = {}
+    for levels in ((), ("--levels", "0,4095"), ("--levels", "-4095,4095")):
+        told = succeed("solve", "--task", "reconstruct", "--preview", "deep.png", *levels).stderr
+        assert ("give levels=0,4080" in told) == (levels == ())
+        results[levels] = (tmp_path / "deep.restored.png").read_bytes()
+    assert len(set(results.values())) == 3
+    Path("deep.restored.png").unlink()
+    Path("deep.restored.json").unlink()
+    for task, arguments, says in (
+        ("deblur", "deep.png --levels 5,1", "levels must be two numbers that rise"),
+        ("deblur", "portrait.png --levels 0,255", "portrait.png"),
+        ("deblur", "portrait.png second.png --align face", "no face found in portrait.png, second.png: nothing is left"),
+        ("deblur", "portrait.png --skip-faceless", "skip_faceless leaves out photographs in which align finds no face"),
+        ("deblur", "portrait.png --simulate --reference second.png", "simulate takes the input itself as the truth"),
+        ("denoise", "portrait.png --set sigma=0.3", "sigma of denoise would change nothing"),
+        ("inpaint", "wide.png --box 0,0,8,8", "wide.png: what is missing lies outside of the 16x16 square at 12,0"),
+        ("inpaint", "portrait.png --mask second.png", "second.png: the mask has colors"),
+    ):
+        assert says in refuse("solve", "--task", task, *QUICK, *arguments.split())

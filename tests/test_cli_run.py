@@ -63,6 +63,16 @@ def test_a_file_gives_what_typing_gives(tmp_path, pictures, trained, name):
     assert filed.stages == (Stage(4, 0, 16), Stage(8, 16, 16)) and filed.learning_rates == ((8, 0.002),) and not filed.mirror
 
 
+def test_a_file_may_name_the_other_side_of_a_switch_and_one_value_of_a_list(tmp_path, pictures, trained):
+    for values in ({"no-mirror": True}, {"no_mirror": False}, {"mirror": False}):
+        file = written(tmp_path / "options.json", {**SMALL, **values, "pictures": str(pictures), "batch-at": "8:4"})
+        succeed("--config", file, "--run", tmp_path / "run")
+    assert [call[0].mirror for call in trained] == [False, True, False]
+    assert all(call[0].batch_sizes == ((8, 4),) and call[1] == 24 for call in trained)
+    (tmp_path / "twice.json").write_text('{"seed": 1, "seed": 2}')
+    assert "seed is there twice" in refused(pictures, "--config", tmp_path / "twice.json", "--run", tmp_path / "run")
+
+
 def test_what_is_typed_wins_over_the_file(tmp_path, pictures, trained):
     file = written(tmp_path / "options.yaml", {**SMALL, "seed": 5, "average_decay": 0.9})
     succeed(pictures, "--config", file, "--run", tmp_path / "run", "--seed", 6)
@@ -80,6 +90,11 @@ def test_what_is_typed_wins_over_the_file(tmp_path, pictures, trained):
         ("config: other.yaml", "gan has no option config"),
         ("resolution: big", "'big' is not a valid integer"),
         ("seed: -4", "-4 is not in the range"),
+        ("seed:", "seed needs a value, and has null"),
+        ("no-mirror: 1", "no-mirror needs true or false, and has 1"),
+        ("seed: 1\nseed: 2", "cannot be read: seed is there twice"),
+        ("fmap-base: 64\nfmap_base: 32", "has --fmap-base twice"),
+        ("mirror: true\nno-mirror: true", "has --mirror twice"),
         ("loss: hinge", "'hinge' is not one of"),
         ("stage: [8:16]", "a stage is RESOLUTION:FADE:STABLE"),
         ("a: !!python/object/apply:os.getcwd []", "cannot be read"),

@@ -146,6 +146,26 @@ def test_options_are_the_fidelity_s_then_the_preset_s_then_the_caller_s(tiny, tm
     assert model.options("paper", weight=0.5) == SolveOptions(weight=0.5)
 
 
+def test_a_starter_that_is_missing_is_told(tiny, tmp_path, superres):
+    """Where the set of options begins with one, and nothing else is asked for; a damaged one is refused."""
+    fast = UNAIDED["fast"]
+    instead = f": the best of {fast.starts} random starts instead, and {fast.steps} steps"
+    assert superres.note() == superres.note("fast", start=None) == f"preset 'tiny' has no starter for superres{instead}"
+    assert superres.note("best", steps=7).endswith("256 random starts instead, and 7 steps")
+    assert not superres.note("paper") and not superres.note(starts=8) and not superres.note(start="random")
+    recorded = changed(tiny, tmp_path, starters={"superres": {"options": {}}})
+    model = GenerativeEncoder.from_preset(recorded, "superres")
+    assert model.note() == f"preset 'tiny' lacks the starter that it records for superres{instead}"
+    own = CustomNetworks(encoder=superres.encoder)
+    assert not GenerativeEncoder.from_preset(recorded, "superres", custom=own).note()  # no other networks have one
+    model.starter = superres.encoder
+    assert not model.note()
+    assert model.note(code_weight=0.0, pixel_weight=1.0) == f"code_weight is 0, and a starter reads the code{instead}"
+    (recorded.folder / "starter-superres" / "1").mkdir(parents=True)
+    with pytest.raises(presets.PresetError, match="starter-superres/1 is not a readable SavedModel"):
+        GenerativeEncoder.from_preset(recorded, "superres")
+
+
 def test_the_decoder_s_weight_is_the_preset_s_where_there_is_a_decoder(tiny, tmp_path):
     copy = shutil.copytree(tiny.folder, tmp_path / "tiny")
     record = json.loads((copy / "preset.json").read_text())
@@ -255,9 +275,8 @@ def test_presets_are_normal_where_they_do_not_say(tiny, tmp_path, superres, smal
     assert tiny.latent == superres.latent == "normal"
     model = GenerativeEncoder.from_preset(changed(tiny, tmp_path, latent="normal"), "superres")
     np.testing.assert_array_equal(model.solve(small, FEW).latent, superres.solve(small, FEW).latent)
-    other = changed(tiny, tmp_path / "other", latent="cauchy")
-    with pytest.raises(ValueError, match="latent must be one of normal, uniform; received 'cauchy'"):
-        GenerativeEncoder.from_preset(other, "superres")
+    with pytest.raises(ValueError, match=r"preset\.json: latent must be one of normal, uniform; found 'cauchy'"):
+        changed(tiny, tmp_path / "other", latent="cauchy")
 
 
 def test_a_preset_s_parts_by_their_paths(tiny, superres, small):

@@ -660,6 +660,12 @@ def test_files_that_are_something_else(path, tmp_path, rng, gan_run):
         file.writestr("picture.png", b"1")
     with pytest.raises(ValueError, match="neither a PyTorch checkpoint nor"):
         importing.read(path)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("model.weights.h5", b"1")
+    for _ in range(2):  # both of Keras' formats
+        with pytest.raises(ValueError, match="is a Keras file, which needs no import: solve with it by --generator"):
+            importing.read(path)
+        path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     with pytest.raises(ValueError, match="no such file or directory"):
         importing.read(tmp_path / "missing.pth")
     with pytest.raises(ValueError, match="is a directory"):
@@ -812,6 +818,10 @@ def test_a_folder_that_is_in_the_way(tmp_path, tiny, path, rng):
     assert contents(preset) == before
     with pytest.raises(ValueError, match="is not a folder"):
         importing.import_generator(small, path)
+    with pytest.raises(ValueError, match=r"models holds presets \(tiny, \.\.\.\): name one in it"):
+        importing.import_generator(small, preset.parent)
+    with pytest.raises(ValueError, match="about says tasks, which the parts themselves say"):
+        importing.import_generator(small, tmp_path / "new", {"tasks": {}})
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "README.md").write_text("a card")

@@ -1,20 +1,23 @@
 """A network in a file is the network itself, whatever the file is; and what is no network, or fits no other, is refused."""
 
 import hashlib
+import json
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gekeras import GenerativeEncoder
+from gekeras import GenerativeEncoder, messages
 from gekeras.config import SolveOptions
-from gekeras.networks import modules
+from gekeras.networks import keras_files, modules
 from gekeras.networks.custom import CustomNetworks
 from gekeras.networks.modules import Module, adopt, load_module
 from gekeras.operators import make_task
@@ -395,7 +398,41 @@ def nothing(path):
     pass
 
 
+OTHER, HOW = (
+    ("2.15.0", "tf.saved_model.save(model, FOLDER)") if hasattr(keras, "ops") else ("3.15.1", "model.export(FOLDER)")
+)
+
+
+def of_other_keras(path):
+    """As Keras 3 writes them, whose layers have other configurations; it says to be of the generation that is not here."""
+    layer = {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 4]}}
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "g", "layers": [layer]}}
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": OTHER}))
+            archive.writestr("config.json", json.dumps(config))
+            archive.writestr("model.weights.h5", b"")
+    else:
+        with h5py.File(path, "w") as file:
+            file.attrs.update(keras_version=OTHER, backend="tensorflow", model_config=json.dumps(config))
+
+
+def weights_alone(path):
+    make_generator(4).save_weights(path)
+
+
+def incomplete(path):
+    (path / "2").mkdir(parents=True)
+    (path / "1").mkdir()
+    (path / "1" / "saved_model.pb").touch()
+
+
+OTHER_KERAS = rf"was saved by Keras {re.escape(OTHER)}, and the Keras here, \S+, does not read it: .* by {re.escape(HOW)}"
 BAD = {
+    "other.keras": (of_other_keras, rf"other\.keras {OTHER_KERAS}"),
+    "other.h5": (of_other_keras, rf"other\.h5 {OTHER_KERAS}"),
+    "g.weights.h5": (weights_alone, "No model config .*; give the whole network, not its weights alone"),
+    "incomplete": (incomplete, r"incomplete is no SavedModel: it holds no saved_model\.pb in its newest version, 2"),
     "missing": (nothing, "missing: no such file or folder"),
     "empty": (Path.mkdir, "empty is no SavedModel: it holds no saved_model.pb"),
     "weights.npz": (Path.touch, r"weights\.npz: a network is a file \.keras, \.h5, \.hdf5, a SavedModel folder or a TF-Hub"),
@@ -434,7 +471,42 @@ def test_what_is_no_network(tmp_path, name):
     make(tmp_path / name)
     with pytest.raises(ValueError, match=says) as caught:
         load_module(tmp_path / name)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600 and "0x" not in str(caught.value)
+
+
+def test_which_keras_saved_a_file(stored, tmp_path):
+    assert {keras_files.keras_version(stored(name)) for name in ("g.keras", "g.h5")} == {keras.__version__}
+    assert [keras_files.keras_version(tmp_path / name) for name in ("none.keras", "none.h5")] == ["", ""]
+    of_other_keras(tmp_path / "g.h5")
+    says = keras_files.keras_fault(tmp_path / "g.h5", ValueError("!"), f"{OTHER[0]}.1.0")
+    assert f"g.h5 is not a readable Keras model (saved by Keras {OTHER}): !" in says
+    hows = {keras_files.keras_fault(path, ValueError("!"), "9.0.1") for path in (stored("g.keras"), tmp_path / "g.h5")}
+    for how in ("tf.saved_model.save(model, FOLDER)", "model.export(FOLDER)"):  # what each generation has
+        assert sum(how in says for says in hows) == 1
+
+
+def test_what_an_error_says():
+    """What it is about, in a line: no addresses, nodes, tracebacks or configurations."""
+
+    @tf.function
+    def wrong(x):
+        return tf.reshape(x, (3, 5))
+
+    x = tf.zeros((2, 3))
+    said = []
+    for call in (lambda: wrong(x), lambda: tf.matmul(x, x), lambda: {}["a"], lambda: 1 / 0):
+        with pytest.raises(Exception, match=r"\S") as caught:
+            call()
+        said.append(messages.reason_of(caught.value))
+    assert said[0].startswith("ValueError: Cannot reshape a tensor with 6 elements to shape [3,5] (15 elements) with input")
+    assert said[1:] == ["Matrix size-incompatible: In[0]: [2,3], In[1]: [2,3]", "KeyError: 'a'", "division by zero"]
+    long = ValueError(
+        f"Error when deserializing {object()!r} using config={{'a': {'b' * 500}}}.\n\nException encountered: x"
+    )
+    assert messages.reason_of(long) == "Error when deserializing <object>. Exception encountered: x"
+    assert messages.reason_of(ValueError("a" * 900)) == "a" * 300 + " ..." and messages.reason_of(OSError()) == "OSError"
+    assert messages.shown([object()]) == "[<object>]" and messages.shown(object()) == "an object of type object"
+    assert messages.shown("a" * 100) == "'" + "a" * 59 + " ..."
 
 
 @pytest.mark.parametrize("part", [None, 3, np.zeros(3), {}])

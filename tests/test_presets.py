@@ -1,11 +1,13 @@
 """Presets are found by name in a known order, say where they were looked for, and notice damage."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from gekeras.networks import presets
+from gekeras.networks import presets, record
 
 
 def make(place, name, **info):
@@ -18,10 +20,12 @@ def make(place, name, **info):
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """`--models`, the environment, the package and the checkout, all empty, in the order of the search."""
+    """`--models` with one preset, the environment, the package and the checkout, in the order of the search."""
     package = tmp_path / "checkout" / "gekeras"
     monkeypatch.setattr(presets, "_PACKAGE", package)
     monkeypatch.setenv(presets.ENVIRONMENT, str(tmp_path / "environment"))
+    (tmp_path / "environment").mkdir()
+    make(tmp_path / "named", "own")
     return [
         tmp_path / "named",
         tmp_path / "environment",
@@ -36,6 +40,42 @@ def test_the_order_of_the_search(places):
         folder = make(place, "faces")
         assert presets.load("faces", places[0]).folder == folder
     assert presets.load("faces").folder == places[1] / "faces"
+    places[3].joinpath("faces", "preset.json").unlink()
+    assert presets.load("faces").folder == places[1] / "faces"
+
+
+def test_the_environment_names_one_place_or_several(places, tmp_path, monkeypatch):
+    second = make(tmp_path / "second", "faces")
+    monkeypatch.setenv(presets.ENVIRONMENT, os.pathsep.join([str(places[1]), "", str(second.parent)]))
+    assert presets.places() == [places[1], second.parent, *places[2:]]
+    assert presets.load("faces").folder == second
+    first = make(places[1], "faces")
+    assert presets.load("faces").folder == first
+    monkeypatch.setenv(presets.ENVIRONMENT, "")  # as if it were not set
+    assert presets.places() == places[2:]
+
+
+def test_a_place_that_is_none_is_not_passed_over(places, tmp_path, monkeypatch):
+    """Whatever is asked for: the package's preset of that name would be another one."""
+    make(places[3], "faces")
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for name, says in (("gone", "no such folder"), ("file", "is not a folder"), ("named/own", "is a preset itself")):
+        place = tmp_path / name
+        for load in (lambda: presets.load("faces", place), lambda: presets.load(str(places[0] / "own"), place)):  # noqa: B023
+            with pytest.raises(presets.PresetError, match=rf"^models: {place}: {says}"):
+                load()
+        monkeypatch.setenv(presets.ENVIRONMENT, os.pathsep.join([str(places[1]), str(place)]))
+        with pytest.raises(presets.PresetError, match=rf"^\$GEKERAS_MODELS: {place}: {says}"):
+            presets.load("faces")
+        assert presets.load(str(places[0] / "own")).name == "own"  # a folder needs no search
+    monkeypatch.delenv(presets.ENVIRONMENT)
+    for models in (tmp_path / "empty", str(tmp_path / "empty")):
+        with pytest.raises(presets.PresetError, match=rf"^models: no preset in {tmp_path / 'empty'}$"):
+            presets.available(models)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(presets.PresetError, match="named: permission denied"):
+        presets.load("own", places[0])
 
 
 def test_without_a_name_or_an_environment(places, monkeypatch):
@@ -56,8 +96,20 @@ def test_an_unknown_preset_lists_the_places_and_what_there_is(places):
     with pytest.raises(presets.PresetError) as caught:
         presets.load("fases", places[0])
     message = str(caught.value)
-    assert message.startswith("unknown preset 'fases'; found: faces (looked in ") and "\n" not in message
+    assert message.startswith("unknown preset 'fases'; found: own, faces (looked in ") and "\n" not in message
     assert all(str(place) in message for place in places)
+
+
+def test_a_name_without_a_record(places, tmp_path, monkeypatch):
+    (places[3] / "bare").mkdir(parents=True)
+    with pytest.raises(presets.PresetError, match=r"unknown preset 'bare' \(\S+bare holds no preset\.json\); found: none"):
+        presets.load("bare")
+    monkeypatch.chdir(make(tmp_path, "here"))
+    with pytest.raises(presets.PresetError, match="unknown preset ''; found"):  # a variable that is not set
+        presets.load("")
+    assert presets.load(".").name == "here"
+    make(tmp_path / "here", "superres")
+    assert presets.load("superres").folder == Path("superres")
 
 
 def test_a_folder_is_a_preset_too(places, tmp_path):
@@ -68,14 +120,61 @@ def test_a_folder_is_a_preset_too(places, tmp_path):
 
 def test_a_record_that_lacks_something(places):
     (make(places[0], "bare") / "preset.json").write_text('{"resolution": 8, "tasks": {}}')
-    with pytest.raises(presets.PresetError, match=r"preset\.json lacks channels, latent_size, checksums"):
+    with pytest.raises(presets.PresetError, match=r"preset\.json: it lacks channels, latent_size, checksums"):
         presets.load("bare", places[0])
 
 
-def test_a_damaged_record(places):
-    (make(places[0], "bad") / "preset.json").write_text("{")
-    with pytest.raises(presets.PresetError, match=r"preset\.json: cannot be read"):
+@pytest.mark.parametrize("text", ["{", "[]", "", b"\xff", "[" * 100_000])
+def test_a_damaged_record(places, text):
+    good = make(places[0], "good")
+    (make(places[0], "bad") / "preset.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(presets.PresetError, match=r"bad/preset\.json: .*(cannot be read|is not a JSON object)"):
         presets.load("bad", places[0])
+    assert presets.load("good", places[0]).folder == good
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"resolution": "64"}, "resolution must be a whole number above 0; found '64'"),
+        ({"resolution": True}, "resolution must be a whole number above 0; found True"),
+        ({"channels": 2}, "channels must be 1 or 3; found 2"),
+        ({"latent_size": 0}, "latent_size must be a whole number above 0; found 0"),
+        ({"tasks": ["superres"]}, "tasks must be tasks and their parameters; found ['superres']"),
+        ({"tasks": {"superres": 4}}, "tasks must be tasks and their parameters; found {'superres': 4}"),
+        ({"checksums": {"generator/1/saved_model.pb": 1}}, "checksums must be files and their checksums; found "),
+        ({"latent": "cauchy"}, "latent must be one of normal, uniform; found 'cauchy'"),
+        ({"range": [0, 1]}, "range must be [-1, 1], in which everything here computes; found [0, 1]"),
+        ({"description": None}, "description must be text; found None"),
+        ({"solve": []}, "solve must be solve options and their values; found []"),
+        ({"solve": {"step": 3}}, "solve has step, which is no option of a solve; there are steps, optimizer, "),
+        ({"solve": {"steps": 3.5}}, "solve: steps must be of type int; found 3.5"),
+        ({"solve": {"consistent": 1}}, "solve: consistent must be of type bool; found 1"),
+        ({"solve": {"prior": "l1"}}, "solve: prior must be one of l2, sphere, norm, box; found 'l1'"),
+        (
+            {"objectives": {"superres": {"pixel_weight": -1}}},
+            "objectives of superres: pixel_weight must be 0 or more; found -1",
+        ),
+        ({"objectives": {"superres": 1}}, "objectives must be tasks and their solve options; found {'superres': 1}"),
+        ({"starters": {"superres": {}}}, "starters must be tasks and the facts of their starters; found "),
+        (
+            {"scores": {"superres": {"methods": {"GE": {"n": 2}}}}},
+            "scores must be tasks and the scores of their methods; found",
+        ),
+    ],
+    ids=str,
+)
+def test_a_record_that_says_what_it_may_not(places, values, says):
+    """In one line that names the file, before anything is computed with it."""
+    make(places[0], "odd", **values)
+    with pytest.raises(presets.PresetError) as caught:
+        presets.load("odd", places[0])
+    assert str(caught.value).startswith(f"{places[0] / 'odd' / 'preset.json'}: {says}") and "\n" not in str(caught.value)
+
+
+def test_a_record_may_say_more(places):
+    sets = {"solve": {"weight": 0, "prior": "norm"}, "objectives": {"superres": {"pixel_weight": 1}}}
+    assert presets.load(make(places[0], "more", **sets, anything=[1]).as_posix()).info["anything"] == [1]
 
 
 def test_a_task_it_was_not_trained_for(tiny):
@@ -89,8 +188,12 @@ def test_the_newest_version_is_loaded(tiny, tmp_path):
     shutil.copytree(copy / "decoder-superres" / "1", copy / "generator" / "10")  # by number, not by name: 10 is after 9
     shutil.copytree(copy / "generator" / "1", copy / "generator" / "9")
     (copy / "generator" / "notes").mkdir()
+    (copy / "generator" / "11-old").mkdir()
     part = presets.load(str(copy)).part("generator")
     assert list(part.signatures["serving_default"].structured_input_signature[1]) == ["code"]
+    (copy / "generator" / "11").mkdir()  # TensorFlow Serving would take it: it is not passed over
+    with pytest.raises(presets.PresetError, match="generator/11 is not a readable SavedModel"):
+        presets.load(str(copy)).part("generator")
 
 
 def test_which_parts_there_are(tiny, tmp_path):
@@ -99,7 +202,11 @@ def test_which_parts_there_are(tiny, tmp_path):
     copy = presets.load(str(shutil.copytree(tiny.folder, tmp_path / "tiny")))
     (copy.folder / "generator" / "1" / "saved_model.pb").unlink()
     (copy.folder / "aegan-encoder" / "1").mkdir(parents=True)
-    assert not copy.has("generator") and not copy.has("aegan-encoder")
+    assert copy.has("generator") and copy.has("aegan-encoder")  # damaged, which `part` tells
+    assert tiny.missing() == [] and copy.missing() == ["generator"]
+    (copy.folder / "decoder-superres" / "1" / "variables" / "variables.index").unlink()
+    copy.info.update(aegan={}, starters={"superres": {"options": {}}})
+    assert copy.missing() == ["generator", "decoder-superres", "starter-superres", "aegan-encoder", "aegan-generator"]
 
 
 def test_a_part_s_checksum_tells_it_from_others(tiny, tmp_path):
@@ -142,6 +249,33 @@ def test_verify_names_what_changed(tiny, tmp_path):
     assert sorted(loaded.verify()) == sorted([changed, gone])
     shutil.rmtree(copy / "training")  # is not installed with a wheel
     assert sorted(loaded.verify()) == sorted([changed, gone])
+    shutil.copytree(copy / "generator" / "1", copy / "generator" / "2")  # which would be loaded from now on
+    damaged = loaded.damaged()
+    assert damaged.pop(changed) == "changed" and damaged.pop(gone) == "missing"
+    assert set(damaged.values()) == {"not recorded"} and {name[:12] for name in damaged} == {"generator/2/"}
+
+
+def test_where_no_preset_is_written(places, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint-000000016.npz").touch()
+    for name, says in (("file", "is not a folder"), ("run", "is the folder of a run"), ("named", r"holds presets \(own, ")):
+        with pytest.raises(presets.PresetError, match=f"{tmp_path / name} {says}"):
+            presets.check_target(tmp_path / name)
+    for place in (tmp_path / "new", places[1], places[0] / "own"):
+        presets.check_target(place)
+
+
+@pytest.mark.parametrize("about", [{"tasks": {}}, {"resolution": 64}, {"objectives": {"denoise": {"steps": "many"}}}])
+def test_a_description_says_nothing_of_the_parts(tmp_path, about):
+    (tmp_path / "about.json").write_text(json.dumps({"description": "faces", **about}))
+    with pytest.raises(
+        ValueError, match=r"about\.json( says (tasks|resolution), which the parts|: objectives of denoise: steps)"
+    ):
+        record.read_about(tmp_path / "about.json")
+    good = {"description": "faces", "terms": "none", "solve": {"steps": 3}, "whatever": 1}
+    (tmp_path / "about.json").write_text(json.dumps(good))
+    assert record.read_about(tmp_path / "about.json") == good
 
 
 def test_checksum(tmp_path):

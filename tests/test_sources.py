@@ -79,3 +79,10 @@ def test_the_code_has_the_size_it_was_trained_with(rng, autoencoder_runs):
     encoder, *_ = sources.autoencoder_of(autoencoder_runs["superres"], "superres", bfloat16=True)
     code = encoder(rng.uniform(-1, 1, (2, SIDE, SIDE, 3)).astype(np.float32))
     assert code.shape == (2, AUTOENCODER.code_size)
+
+
+def test_another_task_s_weights_are_told(tiny):
+    told = []
+    for task in ("superres", "denoise"):
+        sources.autoencoder_weights(tiny.folder, task, told.append)
+    assert told == [f"{tiny.folder} has no autoencoder for denoise: starting from that of reconstruct"]

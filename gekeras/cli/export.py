@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from ..networks import presets, record
 from .options import FILE
 
 
@@ -19,7 +18,7 @@ from .options import FILE
 @click.option("--aegan", "aegan_run", type=FILE, metavar="RUN", help="Run folder of the AEGAN baseline.")
 @click.option(
     "--about",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="JSON",
     help="Description, data and terms to keep in the preset's record.",
 )
@@ -30,6 +29,13 @@ def export(folder, gan_run, runs, starter_runs, aegan_run, about):
     Example:
       gekeras export saved_models/my-faces --gan runs/gan --autoencoder runs/superres
     """
+    presets.check_target(folder)
+    if about:
+        record.read_about(about)
+    for option, given in (("--autoencoder", runs), ("--starter", starter_runs)):
+        if twice := [run for run in given if given.count(run) > 1]:
+            raise click.UsageError(f"{option} {twice[0]} is given twice")
+
     from ..training import export as exporting
 
     written = exporting.export(folder, gan_run, runs, about, aegan_run, starter_runs)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from .. import files
+from ..networks import presets, record
 from .options import FILE
 
 
@@ -15,7 +13,7 @@ from .options import FILE
 @click.argument("folder", type=FILE, metavar="PRESET_DIR")
 @click.option(
     "--about",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="JSON",
     help="Description, data and terms to keep in the preset's record.",
 )
@@ -32,7 +30,8 @@ def import_generator(checkpoint, folder, about, force):
       gekeras train autoencoder photos/ --task superres --generator saved_models/celeba-128 --run runs/superres
       gekeras export saved_models/celeba-128 --autoencoder runs/superres
     """
-    described = files.read_json(about) if about else {}
+    presets.check_target(folder)
+    described = record.read_about(about) if about else {}
 
     from .. import importing
 

@@ -5,17 +5,37 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .. import config
 from ..networks import CustomNetworks, presets
 
-FILE = click.Path(path_type=Path)
+TASKS = ("reconstruct", "denoise", "inpaint", "deblur", "superres")  # operators.TASKS, without its TensorFlow
+
+
+class _File(click.Path):
+    """Refuses what was meant to be something else: nothing, as of a variable that is not set, or the next option."""
+
+    def convert(self, value, param, ctx):
+        text = os.fspath(value)
+        if not text:
+            self.fail("a path is needed; received an empty text", param, ctx)
+        if text == "-":
+            self.fail("nothing is read from stdin or written to stdout; write ./- for a file of that name", param, ctx)
+        if text.startswith("-") and isinstance(param, click.Option) and not os.path.lexists(text):
+            self.fail(f"{text!r} looks like an option; write ./{text} for a file of that name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
+OUTPUT = _File(path_type=str)  # as it was typed: a slash at its end says that it is a folder
 
 
 def combined(*decorators):
@@ -110,9 +130,53 @@ def read_parameters(_context, _parameter, values: tuple[str, ...]) -> dict[str, 
 
 # ---------------------------------------------------------------------------------------- what several commands have
 
-models_option = click.option("--models", type=FILE, metavar="DIR", help="Folder of presets to look in first.")
+
+class _Task(click.ParamType):
+    """Any name: a task may be one's own."""
+
+    name = "task"
+
+    def get_missing_message(self, param, ctx=None):
+        return f"It is one of {', '.join(TASKS)}, or a task of one's own."
+
+
+def _models(_context, _parameter, value: Path | None) -> Path | None:
+    """Refused here, by the option's name, even where the preset is named by its folder."""
+    if value is None:
+        return None
+    try:
+        presets.places(value)
+    except presets.PresetError as error:
+        if not str(error).startswith("models: "):  # the variable's
+            raise
+        raise click.BadParameter(str(error).removeprefix("models: ")) from error
+    return value
+
+
+def _preset(context, parameter, value: str) -> str:
+    """Beside --models the default is a preset of that folder, or none."""
+    models, source = context.params.get("models"), context.get_parameter_source(parameter.name)
+    if models is not None and source is ParameterSource.DEFAULT:
+        names = [folder.name for folder in presets.folders_in(models)]
+        if value not in names:
+            raise click.UsageError(f"{models} has no {value}, the default; name one with --preset: {', '.join(names)}")
+    return value
+
+
+models_option = click.option(
+    "--models",
+    type=FILE,
+    is_eager=True,  # before --preset
+    callback=_models,
+    metavar="DIR",
+    help="Folder of presets to look in first; then $GEKERAS_MODELS and the package.",
+)
 task_option = click.option(
-    "--task", required=True, metavar="TASK", help="reconstruct, denoise, inpaint, deblur, superres, or a task of one's own."
+    "--task",
+    type=_Task(),
+    required=True,
+    metavar="TASK",
+    help="reconstruct, denoise, inpaint, deblur, superres, or a task of one's own.",
 )
 parameter_option = click.option(
     "--set",
@@ -126,7 +190,13 @@ forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )
 preset_options = combined(
-    click.option("--preset", default=presets.DEFAULT, show_default=True, help="Pretrained parts, by name or folder."),
+    click.option(
+        "--preset",
+        default=presets.DEFAULT,
+        show_default=True,
+        callback=_preset,
+        help="Pretrained parts, by name or folder.",
+    ),
     models_option,
 )
 batch_option = click.option(
@@ -242,11 +312,16 @@ def progress_bar(label: str, quiet: bool = False):
         yield tick
 
 
+def teller(quiet: bool = False) -> Callable[[str], None]:
+    """What lines for the user are called with: they go to stderr, or nowhere."""
+    return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
+
+
 @contextlib.contextmanager
 def reports(label: str, quiet: bool = False):
     """Yields `tell` and `progress` for a library call: lines on stderr, and a progress bar below them."""
     with progress_bar(label, quiet) as tick:
         yield {
-            "tell": (lambda text: None) if quiet else (lambda text: click.echo(text, err=True)),
+            "tell": teller(quiet),
             "progress": lambda done, total, loss: tick(done, total, f", objective {loss:.3f}"),
         }

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from .. import config
+from .. import config, files
+from ..messages import reason_of
 from .options import FILE, combined, option_of, options_of, volume_options
 
 RECORD = "arguments.json"  # in a run folder: what its command was given
@@ -90,19 +93,21 @@ class RunCommand(click.Command):
         return self._named(load(path), path)
 
     def _named(self, values: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Values by parameter name; a name may be an option's (`fmap-base`), a dict becomes `NAME=VALUE`, repeated."""
-        names = {option.lstrip("-").replace("-", "_"): p for p in self.params for option in (*p.opts, *p.secondary_opts)}
+        """Values by parameter name, see `_value`; a name may be an option's (`fmap-base`, `no-mirror`)."""
+        on = {_key(option): p for p in self.params for option in (p.name, *p.opts)}
+        off = {_key(option): p for p in self.params for option in p.secondary_opts}
         named = {}
         for name, value in values.items():
-            key = name.replace("-", "_")
-            parameter = names.get(key) or next((p for p in self.params if p.name == key), None)
+            key = _key(name)
+            parameter = on.get(key) or off.get(key)
             if parameter is None or parameter.name in NOT_KEPT:
                 raise click.UsageError(f"{path}: {self.name} has no option {name}")
-            if isinstance(value, dict):
-                value = [f"{k}={json.dumps(v)}" for k, v in value.items()]
-            elif isinstance(value, list) and isinstance(parameter, click.Option) and not parameter.multiple:
-                value = ",".join(map(str, value))
-            named[parameter.name] = value
+            if parameter.name in named:
+                raise click.UsageError(f"{path} has {parameter.opts[0]} twice")
+            if value is None or (key not in on and not isinstance(value, bool)):
+                wanted = "true or false" if key not in on else "a value"
+                raise click.UsageError(f"{path}: {name} needs {wanted}, and has {json.dumps(value)}")
+            named[parameter.name] = _value(parameter, value) if key in on else not value
         return named
 
     def _plain(self, name: str, value: Any) -> Any:
@@ -114,6 +119,29 @@ class RunCommand(click.Command):
             str(Path(v).resolve()) if Path(v).exists() else str(v) for v in ([value] if isinstance(value, str) else value)
         ]
         return paths[0] if isinstance(value, str) else paths
+
+
+def _key(name: str) -> str:
+    return name.lstrip("-").replace("-", "_")
+
+
+def _value(parameter: click.Parameter, value: Any) -> Any:
+    """As click takes it: a list where values repeat, a dict as `NAME=VALUE`, repeated, a list of numbers as text."""
+    if isinstance(value, dict):
+        return [f"{k}={json.dumps(v)}" for k, v in value.items()]
+    repeats = parameter.multiple if isinstance(parameter, click.Option) else parameter.nargs == -1
+    if isinstance(value, list):
+        return value if repeats else ",".join(map(str, value))
+    return [value] if repeats else value
+
+
+def refuse_idle(names: Sequence[str], reason: str) -> None:
+    """Raise UsageError for options of these names that were given, typed or by a file, and would do nothing."""
+    context = click.get_current_context()
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    sources = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+    if given := [flags[name] for name in names if context.get_parameter_source(name) in sources]:
+        raise click.UsageError(f"{reason}; leave out {', '.join(given)}")
 
 
 def pictures_argument(command, required: bool = True):
@@ -132,12 +160,20 @@ def load(path: Path) -> dict[str, Any]:
     """Options of a JSON or YAML file. Raises ValueError if it cannot be read or holds something else."""
     try:
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        values = json.loads(text, object_pairs_hook=_once) if path.suffix == ".json" else _yaml(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or reason_of(error)}") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ValueError(f"{path} holds no options: it must be names and values")
     return values
+
+
+def _once(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict of pairs. Raises ValueError for a name that is there twice: which one is meant?"""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is there twice")
+    return dict(pairs)
 
 
 def _yaml(text: str) -> Any:
@@ -150,10 +186,19 @@ def _yaml(text: str) -> Any:
             plain = kind is yaml.ScalarNode and implicit[0] and ":" in value
             return self.DEFAULT_SCALAR_TAG if plain else super().resolve(kind, value, implicit)
 
+        def construct_mapping(self, node, deep=False):
+            _once([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+            return super().construct_mapping(node, deep)
+
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def _writable(_ctx, _parameter, folder: Path) -> Path:
+    files.check_folder(folder)
+    return folder
 
 
 def train_options(cls: type, *names: str, turn: bool = True):
@@ -170,6 +215,7 @@ def train_options(cls: type, *names: str, turn: bool = True):
             "--run",
             "folder",
             type=FILE,
+            callback=_writable,
             required=True,
             help="Run folder; a run that was stopped goes on from its last checkpoint.",
         ),

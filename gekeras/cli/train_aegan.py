@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import config
-from .options import FILE, volume_options_of
+from .options import FILE, teller, volume_options_of
 from .runs import RunCommand, be_deterministic, limits_of, pictures_argument, train_options, validation_option
 
 FIELDS = (
@@ -43,6 +43,6 @@ def train_aegan(arguments, pictures, folder, deterministic, memory, gan_run, val
     be_deterministic(deterministic)
     _, shape = aegan.read_gan(gan_run)
     sizes = shape["resolution"], shape["channels"]
-    shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory)
+    shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory, tell=teller(limits.quiet))
     curve = aegan.train(options, shown, held_out, gan_run, folder, limits=limits)
     click.echo(f"{folder}: {curve[-1][0]:,} images shown, validation MSE {curve[-1][1]:.5f}")

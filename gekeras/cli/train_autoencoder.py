@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import config
-from .options import FILE, parameter_option, task_option, volume_options_of
+from .options import FILE, TASKS, parameter_option, task_option, teller, volume_options_of
 from .runs import (
     RunCommand,
     be_deterministic,
@@ -62,6 +62,8 @@ def train_autoencoder(
     cut, limits = volume_options_of(values), limits_of(arguments, values)
     options = config.AutoencoderOptions(**values)
     parameters = {**parameters, **({"operator": operator} if operator else {})}
+    if task not in TASKS and "operator" not in parameters:
+        raise click.UsageError(f"unknown task {task!r}; tasks are {', '.join(TASKS)}, or one's own with --operator")
 
     from ..operators import make_task
     from ..training import autoencoder, sources
@@ -70,7 +72,7 @@ def train_autoencoder(
     with strategy_of(distribute) as strategy:
         gan = sources.generator_of(generator)
         sizes = gan.resolution, gan.channels
-        shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory)
+        shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory, tell=teller(limits.quiet))
         curve = autoencoder.train(
             options,
             make_task(task, *sizes, **parameters),
@@ -80,7 +82,7 @@ def train_autoencoder(
             gan.latent_size,
             folder,
             latent=gan.latent,
-            start=sources.autoencoder_weights(start, task) if start else None,
+            start=sources.autoencoder_weights(start, task, teller(limits.quiet)) if start else None,
             limits=limits,
             strategy=strategy,
         )

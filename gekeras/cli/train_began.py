@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import config
-from .options import volume_options_of
+from .options import teller, volume_options_of
 from .runs import RunCommand, be_deterministic, limits_of, pictures_argument, train_options
 
 FIELDS = (
@@ -40,6 +40,7 @@ def train_began(arguments, pictures, folder, deterministic, memory, **values):
       gekeras train began --run runs/began --resume
     """
     cut, limits = volume_options_of(values), limits_of(arguments, values)
+    tell = teller(limits.quiet)
     options = config.BEGANOptions(**values)
 
     from .. import data
@@ -47,5 +48,7 @@ def train_began(arguments, pictures, folder, deterministic, memory, **values):
 
     be_deterministic(deterministic)
     items = data.entries(*pictures, options=cut)
+    for line in data.notes(*pictures, items=items):
+        tell(line)
     seen = began.train(options, items, folder, memory=memory, limits=limits)
     click.echo(f"{folder}: {seen:,} images shown")

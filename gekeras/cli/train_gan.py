@@ -5,8 +5,17 @@ from __future__ import annotations
 import click
 
 from .. import config
-from .options import option_of, volume_options_of
-from .runs import RunCommand, be_deterministic, distribute_option, limits_of, pictures_argument, strategy_of, train_options
+from .options import option_of, teller, volume_options_of
+from .runs import (
+    RunCommand,
+    be_deterministic,
+    distribute_option,
+    limits_of,
+    pictures_argument,
+    refuse_idle,
+    strategy_of,
+    train_options,
+)
 
 
 def _at(kind: type):
@@ -95,22 +104,27 @@ def train_gan(arguments, pictures, folder, distribute, deterministic, memory, ki
       gekeras train gan --run runs/rock scan.npy --channels 1 --crop 128 --stride 64 --turn
     """
     cut, limits = volume_options_of(values), limits_of(arguments, values)
+    tell = teller(limits.quiet)
     if kimg:
         if values["stages"]:
             raise click.UsageError("--kimg scales the original's schedule; leave out --stage")
         values["stages"] = config.paper_stages(values["resolution"], images=round(1000 * kimg))
     options = config.GANOptions(**values)
+    if dry_run and distribute not in ("auto", "none"):
+        refuse_idle(("distribute",), "--dry-run measures one device")
 
     from .. import data
 
     items = data.entries(*pictures, options=cut)
+    for line in data.notes(*pictures, items=items):
+        tell(line)
+    be_deterministic(deterministic)
     if dry_run:
         _print_estimate(options, items, memory)
         return
 
     from ..training import gan
 
-    be_deterministic(deterministic)
     with strategy_of(distribute) as strategy:
         seen = gan.train(options, items, folder, memory=memory, limits=limits, strategy=strategy)
     click.echo(f"{folder}: {seen:,} images shown")

@@ -7,13 +7,14 @@ import functools
 import click
 
 from .. import config
-from .options import FILE, parameter_option, task_option, volume_options_of
+from .options import FILE, VOLUME, parameter_option, task_option, teller, volume_options_of
 from .runs import (
     RunCommand,
     be_deterministic,
     generator_option,
     limits_of,
     pictures_argument,
+    refuse_idle,
     train_options,
     validation_option,
 )
@@ -53,6 +54,8 @@ def train_starter(
     """
     cut, limits = volume_options_of(values), limits_of(arguments, values)
     options = config.StarterOptions(**values)
+    if not pictures:
+        refuse_idle(("memory", "validation", "mirror", *VOLUME), "without PICTURES all codes are of generated ones")
 
     from ..operators import make_task
     from ..training import sources, starter
@@ -73,6 +76,6 @@ def train_starter(
     )
     shown, held_out = None, None
     if pictures:
-        shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory)
+        shown, held_out = sources.held_out(pictures, *sizes, validation, cut=cut, memory=memory, tell=teller(limits.quiet))
     error = starter.train(options, problem, folder, source=shown, held_out=held_out, limits=limits)
     click.echo(f"{folder}: median objective {error:.3f} of the starts, without a step")

@@ -13,6 +13,7 @@ from .. import files
 from ..models.layers import EqualizedDense
 from ..models.pgan import Generator
 from ..networks import presets
+from ..networks.record import check_about
 from ..training import export
 from . import numpy_dump, torch_archive, zoo
 from .weights import ImportedGenerator
@@ -46,6 +47,8 @@ def _format(path: Path) -> str:
         return "torch"
     if any(name.endswith(".npy") for name in names):
         return "npz"
+    if "model.weights.h5" in names or head.startswith(b"\x89HDF"):
+        raise ValueError(f"{path} is a Keras file, which needs no import: solve with it by --generator")
     raise ValueError(f"{path} is neither a PyTorch checkpoint nor an .npz of the original's variables")
 
 
@@ -90,8 +93,10 @@ def import_generator(
         What `preset.json` says now.
 
     Raises:
-        ValueError: what `read` refuses, a generator that is there already, or encoders of another size.
+        ValueError: what `read` refuses, a generator that is there already, encoders of another size, a folder as
+            `presets.check_target` refuses it, or an `about` as `check_about` does.
     """
+    check_about(about or {})
     folder = folder.resolve()
     old = _record_of(folder, force)
     imported = read(checkpoint)
@@ -109,8 +114,7 @@ def import_generator(
 
 def _record_of(folder: Path, force: bool) -> dict[str, Any]:
     """What stays of an existing preset's record. Raises ValueError if there is a generator that must not be replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
+    presets.check_target(folder)
     if (folder / "generator").exists() and not force:
         raise ValueError(f"{folder} has a generator already; --force replaces it")
     record = folder / "preset.json"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import reason_of
 from .weights import ImportedGenerator, Weights, config_of, shape_of, take
 
 FIRST = "4x4/Dense/weight"
@@ -31,8 +32,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
             prefix = _prefix(names)
             wanted = {name[len(prefix) :]: file[key] for name, key in names.items() if name.startswith(prefix)}
     except Exception as error:  # OSError, BadZipFile, an array of objects, a damaged header, MemoryError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} cannot be read as the original's variables: {reason}") from error
+        raise ValueError(f"{path} cannot be read as the original's variables: {reason_of(error)}") from error
     return wanted
 
 

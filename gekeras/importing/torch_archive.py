@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import reason_of
 from .weights import quoted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
@@ -65,8 +66,7 @@ def load(path: Path) -> Any:
     except OSError as error:
         raise ValueError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:  # whatever unpickling nonsense may raise: BadZipFile, EOFError, TypeError, MemoryError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} cannot be read as a PyTorch checkpoint: {reason}") from error
+        raise ValueError(f"{path} cannot be read as a PyTorch checkpoint: {reason_of(error)}") from error
 
 
 # ------------------------------------------------------------------------------------------------------------ pickles

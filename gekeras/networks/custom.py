@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..config import LATENTS
+from ..messages import reason_of
 from .modules import (
     UNIT,
     Module,
@@ -116,6 +117,14 @@ def network_arguments(preset: Any, task: str, custom: CustomNetworks) -> dict[st
     if custom.encoder is None or custom.decoder is not None:
         arguments["decoder"] = pick(custom.decoder, f"decoder-{task}", output_range=custom.encoder_range)
     return arguments
+
+
+def lacking_starter(preset: Any, task: str, custom: CustomNetworks) -> str:
+    """Why a preset's own networks have no starter, "" if they have one; other networks never have one."""
+    if preset is None or custom.generator is not None or custom.encoder is not None or preset.has(f"starter-{task}"):
+        return ""
+    lacks = "lacks the starter that it records" if task in preset.info.get("starters", {}) else "has no starter"
+    return f"preset {preset.name!r} {lacks} for {task}"
 
 
 def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str, Any]:
@@ -235,8 +244,7 @@ def _call(part: Callable, what: str, x):
     try:
         return tf.convert_to_tensor(part(x))
     except Exception as error:  # whatever a network of somebody's raises
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ValueError(f"the {what} {name_of(part)} does not take {_size(x.shape)}: {reason}") from error
+        raise ValueError(f"the {what} {name_of(part)} does not take {_size(x.shape)}: {reason_of(error)}") from error
 
 
 def _with_output_shape(part: Callable, result, flat: bool = False) -> Callable:

@@ -47,7 +47,7 @@ class ModelOptions:
         """The preset; None where nothing of one is needed. Raises PresetError if there is none, or none for the task."""
         if self.custom.complete:
             return None
-        preset = self.preset if isinstance(self.preset, Preset) else load(str(self.preset), self.models)
+        preset = self.preset if isinstance(self.preset, Preset) else load(self.preset, self.models)
         if self.custom.encoder is None:
             preset.task_parameters(self.task)
         return preset

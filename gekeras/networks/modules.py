@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..files import PathLike
+from ..messages import reason_of, shown
+from .keras_files import keras_fault
 
 KERAS_FILES = (".keras", ".h5", ".hdf5")
 SIGNATURES = ("serving_default", "default", "serve")  # TensorFlow Serving's, TF1-Hub's, Keras' own: the first there is
@@ -88,7 +90,7 @@ def adopt(part: Any, what: str, *, input_range: Range | None = None, output_rang
     elif not callable(part) and hasattr(part, "signatures"):
         part = of_saved_model(part, what)
     if not callable(part):
-        raise ValueError(f"the {what} must be a function, a Keras model or a path; received {part!r}")
+        raise ValueError(f"the {what} must be a function, a Keras model or a path; received {shown(part)}")
     if all(value == UNIT for value in ranges.values()):
         return part
     return dataclasses.replace(as_module(part), **ranges)
@@ -105,8 +107,8 @@ def load_module(path: PathLike) -> Module:
     A folder may also hold numbered versions, as TensorFlow Serving reads them: the highest is taken.
 
     Raises:
-        ValueError: nothing there, not readable, several inputs or outputs, or no signature that could be meant; for a handle
-            without the package tensorflow_hub, too.
+        ValueError: nothing there, not readable (a file of another generation of Keras says so), several inputs or outputs,
+            or no signature that could be meant; for a handle without the package tensorflow_hub, too.
     """
     if is_address(path):
         return of_saved_model(_load_saved_model(_fetch(path)), str(path))
@@ -118,7 +120,7 @@ def load_module(path: PathLike) -> Module:
     try:
         model = keras.models.load_model(str(place), compile=False)
     except Exception as error:  # OSError, ValueError, TypeError, KeyError, ...: as varied as what a file can lack
-        raise ValueError(f"{path} is not a readable Keras model: {_line(error)}") from error
+        raise ValueError(keras_fault(path, error, keras.__version__)) from error
     return of_keras(model, name_of(place))
 
 
@@ -126,16 +128,22 @@ def locate(path: PathLike) -> Path:
     """The file, or the folder with `saved_model.pb` in it, that a path means. Raises ValueError if there is none."""
     place = Path(path)
     if place.is_dir():
-        versions = [p for p in place.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()]
-        for folder in (place, *sorted(versions, key=lambda p: int(p.name), reverse=True)):
-            if (folder / "saved_model.pb").is_file():
-                return folder
-        raise ValueError(f"{path} is no SavedModel: it holds no saved_model.pb")
+        folder = place if (place / "saved_model.pb").is_file() else newest_version(place) or place
+        if (folder / "saved_model.pb").is_file():
+            return folder
+        which = "" if folder == place else f" in its newest version, {folder.name}"
+        raise ValueError(f"{path} is no SavedModel: it holds no saved_model.pb{which}")
     if not place.exists():
         raise ValueError(f"{path}: no such file or folder")
     if place.suffix.lower() not in KERAS_FILES:
         raise ValueError(f"{path}: a network is a file {', '.join(KERAS_FILES)}, a SavedModel folder or a TF-Hub handle")
     return place
+
+
+def newest_version(folder: Path) -> Path | None:
+    """The folder of the highest number in a folder, as TensorFlow Serving reads it; an incomplete one is not passed over."""
+    versions = [p for p in folder.glob("*") if p.name.isdecimal() and p.is_dir()]
+    return max(versions, key=lambda p: int(p.name), default=None)
 
 
 def of_keras(model: Callable, name: str) -> Module:
@@ -248,7 +256,7 @@ def _load_saved_model(folder: PathLike):
                 raise
             return load(["serve"])
     except Exception as error:  # OSError, ValueError, IndexError, tf.errors.OpError, ...
-        raise ValueError(f"{folder} is not a readable SavedModel: {_line(error)}") from error
+        raise ValueError(f"{folder} is not a readable SavedModel: {reason_of(error)}") from error
 
 
 def _fetch(handle: str) -> str:
@@ -256,16 +264,11 @@ def _fetch(handle: str) -> str:
     try:
         import tensorflow_hub as hub
     except ImportError as error:
-        raise ValueError(f"{handle} is a TF-Hub handle: pip install tensorflow-hub (here: {_line(error)})") from error
+        raise ValueError(f"{handle} is a TF-Hub handle: pip install tensorflow-hub (here: {reason_of(error)})") from error
     try:
         return hub.resolve(handle)
     except Exception as error:  # no network, no such module, no space
-        raise ValueError(f"{handle} cannot be fetched: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:300]} ..."
+        raise ValueError(f"{handle} cannot be fetched: {reason_of(error)}") from error
 
 
 def rescale(x, source: Range, target: Range):
@@ -282,7 +285,7 @@ def check_range(name: str, value: Any) -> Range:
     except (TypeError, ValueError):
         low = high = 0.0
     if not (low < high and abs(low) != float("inf") != high):
-        raise ValueError(f"{name} must be two numbers, the lower one first; received {value!r}")
+        raise ValueError(f"{name} must be two numbers, the lower one first; received {shown(value)}")
     return low, high
 
 

@@ -6,19 +6,24 @@ beside `preset.json`. Loading needs TensorFlow 2.15 or newer, no Keras class and
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import FileError, PathLike, read_json, write_json
+from ..files import FileError, PathLike, check_folder, read_json, write_json
+from ..messages import reason_of
+from .modules import newest_version
+from .record import fault_of
 
 DEFAULT = "faces-64"
 ENVIRONMENT = "GEKERAS_MODELS"
-REQUIRED = ("resolution", "channels", "latent_size", "tasks", "checksums")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -27,36 +32,93 @@ class PresetError(ValueError):
 
 
 def places(models: PathLike | None = None) -> list[Path]:
-    """Where presets are looked for, in order: `models`, $GEKERAS_MODELS, the installed package, the checkout."""
-    named = [Path(p) for p in (models, os.environ.get(ENVIRONMENT)) if p]
+    """Where presets are looked for, in order: `models`, $GEKERAS_MODELS, the installed package, the checkout.
+
+    $GEKERAS_MODELS is a folder, or several, separated as in $PATH. Raises PresetError for one that is no folder that can be
+    read, and for `models` with no preset in it: something else would be taken for what was meant.
+    """
+    named = [] if models is None else [_checked(Path(models), "models")]
+    if models is not None and not folders_in(named[0]):
+        raise PresetError(f"models: no preset in {models}")
+    named += [_checked(Path(p), f"${ENVIRONMENT}") for p in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if p]
     return [*named, _PACKAGE / "saved_models", _PACKAGE.parent / "saved_models"]
 
 
+def _checked(place: Path, source: str) -> Path:
+    faults = {
+        "no such folder": not place.exists(),
+        "is not a folder": not place.is_dir(),
+        "permission denied": not os.access(place, os.R_OK | os.X_OK),
+        "is a preset itself: name the folder that it lies in": (place / "preset.json").is_file(),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise PresetError(f"{source}: {place}: {fault}")
+    return place
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Folders with a `preset.json`, or that cannot be looked into, which is told when they are read."""
+
+    def is_one(folder: Path) -> bool:
+        return folder.is_dir() and (os.path.lexists(folder / "preset.json") or not os.access(folder, os.X_OK))
+
+    return sorted(filter(is_one, place.iterdir())) if place.is_dir() else []
+
+
 def available(models: PathLike | None = None) -> dict[str, Path]:
-    """Name -> folder of every preset that can be found; of two with one name the first place's."""
+    """Name -> folder of every preset that can be found; of two with one name the first place's. Raises as `places`."""
     found: dict[str, Path] = {}
     for place in places(models):
-        for record in sorted(place.glob("*/preset.json")):
-            found.setdefault(record.parent.name, record.parent)
+        for folder in folders_in(place):
+            found.setdefault(folder.name, folder)
     return found
 
 
-def load(name: str = DEFAULT, models: PathLike | None = None) -> Preset:
-    """The preset of a name, or of a folder that holds a `preset.json`. Raises PresetError with the places tried."""
-    folder = available(models).get(name)
-    if folder is None and (Path(name) / "preset.json").is_file():
-        folder = Path(name)
+def load(name: PathLike = DEFAULT, models: PathLike | None = None) -> Preset:
+    """The preset of a name, or of a folder that holds a `preset.json`.
+
+    Raises PresetError with the places tried, and as `places` and `read`.
+    """
+    name = str(name)
+    is_path = bool(os.path.dirname(name)) or name in (os.curdir, os.pardir)
+    folder = None if is_path and models is None else available(models).get(name)
+    if folder is None and name and (Path(name) / "preset.json").is_file():
+        folder = Path(name) if Path(name).name not in ("", os.pardir) else Path(name).resolve()
     if folder is None:
-        known = ", ".join(available(models)) or "none"
-        tried = ", ".join(str(p) for p in places(models))
-        raise PresetError(f"unknown preset {name!r}; found: {known} (looked in {tried})")
+        raise PresetError(_unknown(name, models))
+    return read(folder)
+
+
+def read(folder: Path) -> Preset:
+    """The preset of a folder. Raises PresetError for a record that cannot be read, or as `record.fault_of` finds."""
     try:
         info = read_json(folder / "preset.json")
     except FileError as error:
         raise PresetError(str(error)) from error
-    if missing := [key for key in REQUIRED if key not in info]:
-        raise PresetError(f"{folder / 'preset.json'} lacks {', '.join(missing)}")
+    if fault := fault_of(info):
+        raise PresetError(f"{folder / 'preset.json'}: {fault}")
     return Preset(folder, info)
+
+
+def _unknown(name: str, models: PathLike | None) -> str:
+    """Why there is no preset of a name: what there is, and where that was looked for."""
+    tried = places(models)
+    bare = [folder for folder in (*(place / name for place in tried), Path(name)) if name and folder.is_dir()]
+    hint = f" ({bare[0]} holds no preset.json)" if bare else ""
+    found = ", ".join(available(models)) or "none"
+    return f"unknown preset {name!r}{hint}; found: {found} (looked in {', '.join(map(str, tried))})"
+
+
+def check_target(folder: Path) -> None:
+    """Raise PresetError for a place where no preset can be written: a file, a run's folder, or one that holds presets."""
+    check_folder(folder)
+    if not folder.is_dir() or (folder / "preset.json").is_file():
+        return
+    if any(folder.glob("checkpoint-*.npz")) or (folder / "options.json").is_file():
+        raise PresetError(f"{folder} is the folder of a run: name another one for the preset")
+    if inside := folders_in(folder):
+        raise PresetError(f"{folder} holds presets ({inside[0].name}, ...): name one in it, as {folder / 'NAME'}")
 
 
 @dataclass(frozen=True)
@@ -112,12 +174,13 @@ class Preset:
     def part(self, name: str):
         """The callable of `generator`, `encoder-<task>`, ...: tensor in, tensor out; loaded once a process.
 
-        Raises PresetError if it is missing or is not a readable SavedModel.
+        Of several versions the one of the highest number. Raises PresetError if it is missing or is not a readable
+        SavedModel.
         """
-        versions = sorted((p for p in (self.folder / name).glob("[0-9]*") if p.is_dir()), key=lambda p: int(p.name))
-        if not versions:
+        version = newest_version(self.folder / name)
+        if version is None:
             raise PresetError(f"preset {self.name!r} has no {name} (looked in {self.folder / name})")
-        return _load_saved_model(versions[-1])
+        return _load_saved_model(version)
 
     def part_checksum(self, name: str) -> str:
         """SHA-256 over the recorded checksums of a part's files: tells one encoder from another."""
@@ -130,12 +193,32 @@ class Preset:
         return {name: self.part_checksum(name) for name in names if self.has(name)}
 
     def has(self, name: str) -> bool:
-        """Whether there is a part of that name."""
-        return any((self.folder / name).glob("[0-9]*/saved_model.pb"))
+        """Whether there is a part of that name, whole or damaged: `part` refuses a damaged one."""
+        return newest_version(self.folder / name) is not None
+
+    def missing(self) -> list[str]:
+        """Names of the parts that its tasks need, or its record tells of, and that are not there with all their files."""
+        names = ["generator", *(f"{part}-{task}" for task in self.tasks for part in ("encoder", "decoder"))]
+        names += [f"starter-{task}" for task in self.info.get("starters", {})]
+        names += ["aegan-encoder", "aegan-generator"] if "aegan" in self.info else []
+        return [name for name in names if not self._is_whole(name)]
+
+    def _is_whole(self, name: str) -> bool:
+        version = newest_version(self.folder / name)
+        files = [self.folder / file for file in self.info["checksums"] if file.startswith(f"{name}/")]
+        return version is not None and all(file.is_file() for file in (version / "saved_model.pb", *files))
+
+    def damaged(self) -> dict[str, str]:
+        """File -> "missing", "changed" (its SHA-256 is not the recorded one) or "not recorded", of its parts' files."""
+        recorded = self.info["checksums"]
+        found = {name: checksum(self.folder / name) for name in recorded}
+        faults = {name: "changed" if digest else "missing" for name, digest in found.items() if digest != recorded[name]}
+        there = (file.relative_to(self.folder).as_posix() for file in files_of_parts(self.folder))
+        return faults | {name: "not recorded" for name in there if name not in recorded}
 
     def verify(self) -> list[str]:
-        """Files whose SHA-256 is not the recorded one, or that are missing; empty if all is well."""
-        return [name for name, digest in self.info["checksums"].items() if checksum(self.folder / name) != digest]
+        """The files of `damaged`; empty if all is well."""
+        return list(self.damaged())
 
     def record_scores(self, task: str, methods: list[dict[str, Any]], data: str, options: dict[str, Any]) -> None:
         """Store an evaluation's summary in `preset.json`: what was scored, on what, and with which options."""
@@ -154,8 +237,25 @@ def _load_saved_model(folder: Path):
     try:
         return tf.saved_model.load(str(folder))
     except Exception as error:  # OSError, ValueError, IndexError (a short file of weights), tf.errors.OpError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PresetError(f"{folder} is not a readable SavedModel: {reason}") from error
+        raise PresetError(f"{folder} is not a readable SavedModel: {reason_of(error)}") from error
+
+
+@atexit.register
+def _end() -> None:
+    """Free what is cached, and quiet what callers hold: objects of TensorFlow that outlive its modules complain on stderr.
+
+    Those that do have been restored whole, or loading them had failed; they only tell what a file held beside it.
+    """
+    _load_saved_model.cache_clear()
+    if "tensorflow" in sys.modules:
+        for found in gc.get_objects():
+            if type(found).__name__ == "_CheckpointRestoreCoordinatorDeleter":
+                found.set_expect_partial(True)
+
+
+def files_of_parts(folder: Path) -> list[Path]:
+    """Every file of a preset's SavedModels, which a record has checksums of."""
+    return [path for path in sorted(folder.glob("*/[0-9]*/**/*")) if path.is_file()]
 
 
 def checksum(path: Path) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..messages import reason_of
+
 
 class Operator:
     """Interface: images in, measurement out. Linear operators have an `adjoint` A^T with <A x, y> = <x, A^T y>.
@@ -186,7 +188,7 @@ def load(name: str) -> Operator:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"operator {name!r} cannot be loaded: {error}") from error
+        raise ValueError(f"operator {name!r} cannot be loaded: {reason_of(error)}") from error
     return instantiate(found, name)
 
 
@@ -198,7 +200,9 @@ def instantiate(found: Any, name: str) -> Operator:
         try:
             return found()
         except TypeError as error:
-            raise ValueError(f"operator {name!r} needs arguments: {error}; name an object of it instead") from error
+            raise ValueError(
+                f"operator {name!r} needs arguments: {reason_of(error)}; name an object of it instead"
+            ) from error
     if callable(found):
         return Function(found)
     raise ValueError(f"{name!r} is no operator; give module:object, or one of {', '.join(REGISTRY)}")

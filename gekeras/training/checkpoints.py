@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..files import replacing
-from . import divergence
+from ..messages import reason_of
+from . import divergence, optimizers
 
 Arrays = dict[str, np.ndarray]
 
@@ -58,7 +59,7 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         record = json.loads(arrays.pop("__record__").tobytes())
     except Exception as error:  # OSError, BadZipFile, KeyError, NotImplementedError (a damaged flag), MemoryError, ...
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+        raise ValueError(f"{path} is not a whole checkpoint: {reason_of(error)}") from error
     return arrays, record
 
 
@@ -167,12 +168,11 @@ def weights_of_part(prefix: str, part) -> Arrays:
 
 
 def optimizer_of(prefix: str, optimizer) -> Arrays:
-    """Variables of a Keras optimizer, in its order."""
-    return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(optimizer.variables)}
+    """State of a Keras optimizer, see `optimizers.state`: the same arrays on both lines of Keras."""
+    return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(optimizers.state(optimizer))}
 
 
 def set_optimizer(prefix: str, optimizer, arrays: Arrays) -> None:
     """Inverse of `optimizer_of`; the optimizer must be built. Its learning rate stays: a run may go on with another one."""
-    for i, variable in enumerate(optimizer.variables):
-        if "learning_rate" not in variable.name:
-            variable.assign(arrays[f"{prefix}/{i}"])
+    for i, variable in enumerate(optimizers.state(optimizer)):
+        variable.assign(arrays[f"{prefix}/{i}"])

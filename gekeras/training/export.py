@@ -18,6 +18,7 @@ import tensorflow as tf
 from .. import files, images, plots
 from ..models.precision import building_in
 from ..networks import presets
+from ..networks.record import read_about
 from ..operators import make_task
 from ..solve import starts
 from . import aegan, autoencoder, checkpoints, sources, starter
@@ -103,12 +104,13 @@ def export(
 
     Raises:
         ValueError: nothing to write, a run without a checkpoint or of another kind, no generator yet, parts of different
-            sizes, a starter of another generator or encoder, or an `about` that is no JSON object. The preset then
-            is as it was.
+            sizes, two runs of one task, a starter of another generator or encoder, a place as `presets.check_target`
+            refuses it, or an `about` as `record.read_about` does. The preset then is as it was.
     """
     if not (gan_run or autoencoder_runs or about or aegan_run or starter_runs):
         raise ValueError("name a GAN run, an autoencoder run, or a description")
-    described = files.read_json(about) if about else {}
+    presets.check_target(preset)
+    described = read_about(about) if about else {}
     record = preset / "preset.json"
     info = files.read_json(record) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
     if gan_run is None and "generator" not in info:
@@ -117,6 +119,8 @@ def export(
     gan = sources.trained_generator(gan_run) if gan_run else None
     baseline = aegan.networks_of(aegan_run) if aegan_run else None
     starts_of = {run: starter.networks_of(run) for run in starter_runs}
+    for found in (runs, starts_of):
+        _check_tasks({run: details["task"] for run, (_, details) in found.items()})
     _check_sizes(preset, info, gan, runs, (aegan_run, baseline))
 
     written = []
@@ -159,6 +163,13 @@ def _check_sizes(preset: Path, info: dict[str, Any], gan, runs: dict, baseline: 
     for where, other in sizes.items():
         if (its := (other["resolution"], other["channels"])) != size:
             raise ValueError(f"{where} is of {its[0]} px and {its[1]} channels, the generator of {size[0]} px and {size[1]}")
+
+
+def _check_tasks(tasks: dict[Path, str]) -> None:
+    """Raises ValueError for two runs of one task."""
+    for run, task in tasks.items():
+        if twice := [other for other in tasks if other != run and tasks[other] == task]:
+            raise ValueError(f"{run} and {twice[0]} are both for {task}: name one of them")
 
 
 def _drop_starters(preset: Path, info: dict[str, Any], generator: bool, tasks: list[str]) -> None:
@@ -248,6 +259,5 @@ def export_starter(network, record: dict[str, Any], preset: Path) -> dict[str, A
 
 def write_record(preset: Path, info: dict[str, Any]) -> None:
     """`preset.json` with a checksum of every file of the SavedModels."""
-    parts = [p for p in sorted(preset.glob("*/[0-9]*/**/*")) if p.is_file()]  # the training checkpoint is not installed
-    checksums = {p.relative_to(preset).as_posix(): presets.checksum(p) for p in parts}
+    checksums = {p.relative_to(preset).as_posix(): presets.checksum(p) for p in presets.files_of_parts(preset)}
     files.write_json(preset / "preset.json", {**info, "checksums": checksums})

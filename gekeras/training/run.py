@@ -87,9 +87,11 @@ class Run:
         folder = self.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for name in ("options.json", "arguments.json"):
+                if (folder / name).exists() and not (folder / ".lock").exists():
+                    raise ValueError(f"{folder / name} is there, and {folder} is no run's folder: name another one")
             self._lock = _lock(folder)
-            for partial in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
-                partial.unlink()
+            files.remove_partial(folder)  # of a run that was killed while it wrote
             files.write_text(folder / "options.json", options)
             if self.limits.arguments is not None:
                 files.write_json(folder / "arguments.json", self.limits.arguments)

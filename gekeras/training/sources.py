@@ -78,7 +78,7 @@ def generator_of(path: Path, bfloat16: bool = False) -> LoadedGenerator:
         bfloat16: compute in bfloat16 where it is a run's.
 
     Raises:
-        ValueError: as `trained_generator`, or as `presets.load`.
+        ValueError: as `trained_generator`, or as `presets.read`.
     """
     if preset := _preset(path):
         sizes = preset.resolution, preset.channels, preset.latent_size
@@ -102,7 +102,7 @@ def autoencoder_of(
         bfloat16: compute in bfloat16 where they are a run's.
 
     Raises:
-        ValueError: no checkpoint, the run of something else or for another task, or as `presets.load`.
+        ValueError: no checkpoint, the run of something else or for another task, or as `presets.read`.
     """
     if preset := _preset(path):
         known = {**preset.task_parameters(task), **(parameters or {})}
@@ -114,23 +114,26 @@ def autoencoder_of(
     return LoadedAutoencoder(encoder, decoder, {**record["parameters"], **(parameters or {})})
 
 
-def autoencoder_weights(path: Path, task: str) -> checkpoints.Arrays:
+def autoencoder_weights(path: Path, task: str, tell: Callable[[str], None] = lambda text: None) -> checkpoints.Arrays:
     """The weights that an autoencoder can start from, for `autoencoder.train(start=...)`.
 
     Args:
         path: run folder of an autoencoder, or preset folder.
         task: which of a preset's autoencoders; that of reconstruct where it has none for the task.
+        tell: called with a line where it is that of reconstruct.
 
     Returns:
         Arrays by their names in a checkpoint.
 
     Raises:
-        ValueError: there is no checkpoint, or as `presets.load`.
+        ValueError: there is no checkpoint, or as `presets.read`.
     """
     preset = _preset(path)
     if preset is None:
         return checkpoints.require_latest(path)[0]
     name = task if preset.has(f"encoder-{task}") else "reconstruct"
+    if name != task:
+        tell(f"{path} has no autoencoder for {task}: starting from that of {name}")
     arrays: checkpoints.Arrays = {}
     for part in ("encoder", "decoder"):
         arrays |= checkpoints.weights_of_part(part, preset.part(f"{part}-{name}"))
@@ -139,9 +142,7 @@ def autoencoder_weights(path: Path, task: str) -> checkpoints.Arrays:
 
 def _preset(path: Path) -> presets.Preset | None:
     """The preset of a folder, None where it holds none."""
-    if not (path / "preset.json").is_file():
-        return None
-    return presets.load(str(path.resolve()))  # an absolute path is never another preset's name
+    return presets.read(path.resolve()) if (path / "preset.json").is_file() else None
 
 
 def held_out(
@@ -152,6 +153,7 @@ def held_out(
     *,
     cut: VolumeOptions | None = None,
     memory: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[data.Source, data.Source]:
     """Pictures to train on, and the last `validation` of them, held out.
 
@@ -160,11 +162,14 @@ def held_out(
         resolution, channels: what they are brought to.
         cut: how volumes are cut.
         memory: decode all of them once and hold them in memory.
+        tell: called with the lines of `data.notes`.
 
     Raises:
         ValueError: as `data.entries`, or nothing would be left to train on.
     """
     items = data.entries(*paths, options=cut)
+    for line in data.notes(*paths, items=items):
+        tell(line)
     if validation >= len(items):
         raise ValueError(f"{validation} pictures cannot be held out of {len(items)}")
     shown, kept = (data.Source(part, resolution, channels, memory) for part in (items[:-validation], items[-validation:]))
