@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # exact comparisons are promised on the CPU only
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # the suite has a process for each core
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("GEKERAS_MODELS", None)
 
 import numpy as np
@@ -41,7 +44,45 @@ def pytest_unconfigure():
     from gekeras.networks import presets
 
     presets._load_saved_model.cache_clear()
+    _MODELS.clear()
     gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def graphs_as_built():
+    """Grappler's rewriting of a graph takes longer than it saves on networks as small as these."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def compiled_once():
+    """Commands that name the same networks share them and what was compiled of them, as the calls of one model do:
+    compiling is most of what the solves of networks as small as these take."""
+    from gekeras import GenerativeEncoder
+
+    load = GenerativeEncoder.from_options.__func__
+
+    def from_options(cls, options):
+        if options.custom.given():
+            return load(cls, options)
+        key = (*_state_of(options.load_preset().folder), options.task, repr(options.parameters), options.forward)
+        if key not in _MODELS:
+            _MODELS[key] = load(cls, options)
+        return _MODELS[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GenerativeEncoder, "from_options", classmethod(from_options))
+        yield
+
+
+_MODELS = {}
+
+
+def _state_of(folder):
+    """A preset's files, by name and time of change."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 @pytest.fixture

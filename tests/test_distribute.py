@@ -21,7 +21,6 @@ from gekeras.training import autoencoder, checkpoints, distribute, gan
 from gekeras.training.run import Limits, Run
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
-KINDS = ("wgan-gp", "nonsaturating", "autoencoder")
 
 
 class Process:
@@ -84,7 +83,7 @@ def assert_same(losses, folder, alone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["nonsaturating", "autoencoder"])
 def test_two_devices_train_as_one(tmp_path, pictures, alone, kind):
     losses = Process(tmp_path / "run", "0", kind, pictures, 2).ended()
     assert_same(losses, tmp_path / "run", alone(kind))
@@ -92,8 +91,7 @@ def test_two_devices_train_as_one(tmp_path, pictures, alone, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_processes_train_as_one(tmp_path, pictures, alone, kind):
+def test_two_processes_train_as_one(tmp_path, pictures, alone, kind="autoencoder"):
     cluster = addresses()
     workers = [Process(tmp_path / "run", i, kind, pictures, 1, cluster=cluster) for i in range(2)]
     losses, nothing = (worker.ended() for worker in workers)
@@ -103,8 +101,7 @@ def test_two_processes_train_as_one(tmp_path, pictures, alone, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [1, 0], ids=["a worker", "the chief"])
-def test_a_killed_process_is_started_again(tmp_path, pictures, alone, victim):
+def test_a_killed_process_is_started_again(tmp_path, pictures, alone, victim=0):  # the chief, which also writes
     """The other one notices, starts itself again and waits; the two end with the weights of an undisturbed run."""
     cluster, folder = addresses(), tmp_path / "run"
 

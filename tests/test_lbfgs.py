@@ -16,6 +16,9 @@ HESSIAN = (TURN * CURVATURES) @ TURN.T
 START = RNG.normal(size=(5, D)).astype(np.float32)
 
 
+update = tf.function(lbfgs_update, autograph=False, reduce_retracing=True)
+
+
 def quadratic(z):
     z = tf.convert_to_tensor(z, tf.float32)
     gradient = tf.matmul(z, tf.constant(HESSIAN, tf.float32))
@@ -38,7 +41,7 @@ def iterate(problem, start, steps, metric=None):
     for _ in range(steps):
         loss, gradient = problem(z)
         seen.append(loss.numpy())
-        z, state = lbfgs_update(z, loss, gradient, state, tf.constant(0.3), metric)
+        z, state = update(z, loss, gradient, state, tf.constant(0.3), metric)
     return np.min(seen, axis=0), np.array(seen), state
 
 
@@ -89,7 +92,7 @@ def test_accepted_values_fall():
     z, state, last = tf.constant(START), lbfgs_init(tf.constant(START)), np.inf
     for _ in range(30):
         loss, gradient = valley(z)
-        z, state = lbfgs_update(z, loss, gradient, state, tf.constant(5.0))
+        z, state = update(z, loss, gradient, state, tf.constant(5.0))
         assert (state.loss.numpy() <= last).all()
         last = state.loss.numpy()
 
@@ -105,7 +108,7 @@ def test_the_solver_takes_it(prior):
         return tf.reshape(x, (-1, D))
 
     truth = START * np.sqrt(D) / np.linalg.norm(START, axis=1, keepdims=True)
-    code = encoder(generator(tf.constant(truth)))
+    code = encoder(generator(tf.constant(truth, tf.float32)))
     losses = {}
     for name in ("adam", "lbfgs"):
         options = SolveOptions(steps=40, weight=0.0, prior=prior, optimizer=name)

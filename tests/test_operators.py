@@ -90,12 +90,15 @@ def name(operator):
     return json.dumps(serialize(operator)) if not isinstance(operator, Mask) else "Mask"
 
 
-CASES = [pytest.param(operator, shape, id=f"{name(operator)}-{shape}") for shape in SHAPES for operator in linear(shape)]
-every_linear = pytest.mark.parametrize("operator, shape", CASES)
+SHAPE = SHAPES[0]
+every_linear = pytest.mark.parametrize("operator", linear(SHAPE), ids=name)
 every_random = pytest.mark.parametrize("operator", RANDOM, ids=name)
 
 
-@every_linear
+@pytest.mark.parametrize(
+    "operator, shape",
+    [pytest.param(operator, shape, id=f"{name(operator)}-{shape}") for shape in SHAPES for operator in linear(shape)],
+)
 def test_adjoint(rng, operator, shape):
     """<A x, y> = <x, A^T y>."""
     assert operator.linear
@@ -116,17 +119,17 @@ def test_a_mask_for_each_picture_is_its_own_adjoint(rng):
 
 
 @every_linear
-def test_linear(rng, operator, shape):
-    x, y = rng.normal(size=(2, 1, *shape))
+def test_linear(rng, operator):
+    x, y = rng.normal(size=(2, 1, *SHAPE))
     both = operator(tf.constant(2 * x - 3 * y)).numpy()
     np.testing.assert_allclose(both, 2 * operator(tf.constant(x)).numpy() - 3 * operator(tf.constant(y)).numpy(), atol=1e-12)
 
 
 @every_linear
-def test_survives_json(rng, operator, shape):
+def test_survives_json(rng, operator):
     copy = deserialize(json.loads(json.dumps(serialize(operator))))
     assert serialize(copy) == serialize(operator) and copy.linear and copy.ridge == operator.ridge
-    x = tf.constant(rng.normal(size=(2, *shape)))
+    x = tf.constant(rng.normal(size=(2, *SHAPE)))
     np.testing.assert_array_equal(copy(x), operator(x))
 
 
@@ -139,12 +142,12 @@ def test_random_operators_survive_json(rng, operator):
 
 
 @every_linear
-def test_in_graphs_and_pipelines(rng, operator, shape):
+def test_in_graphs_and_pipelines(rng, operator):
     for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
-        x = rng.normal(size=(5, *shape)).astype(dtype)
+        x = rng.normal(size=(5, *SHAPE)).astype(dtype)
         expected = operator(x)
         assert expected.dtype == dtype
-        compiled = tf.function(operator, input_signature=[tf.TensorSpec([None, *shape], dtype)])
+        compiled = tf.function(operator, input_signature=[tf.TensorSpec([None, *SHAPE], dtype)])
         np.testing.assert_allclose(compiled(x), expected, atol=tolerance)
         stream = tf.data.Dataset.from_tensor_slices(x).batch(2).map(operator)
         np.testing.assert_allclose(np.concatenate(list(stream.as_numpy_iterator())), expected, atol=tolerance)
@@ -359,10 +362,10 @@ def test_jpeg_against_pillow(pictures, quality):
             np.testing.assert_allclose(found.astype(int), expected, atol=1)
 
 
-@pytest.mark.parametrize("quality", [0, 101, 2.5, True])
-def test_qualities_that_are_refused(quality):
-    with pytest.raises(ValueError, match="quality must be"):
-        JPEG(quality)
+def test_qualities_that_are_refused():
+    for quality in (0, 101, 2.5, True):
+        with pytest.raises(ValueError, match="quality must be"):
+            JPEG(quality)
 
 
 # ------------------------------------------------------------------------------------------------------- masks
@@ -393,10 +396,10 @@ def test_a_block_is_missing_where_its_mask_says(rng):
     np.testing.assert_array_equal(BlockMask(0.5)(x, seed), x * BlockMask(0.5).known(x.shape, seed))
 
 
-@pytest.mark.parametrize("size", [0, 1, -0.5, 1.5, float("nan")])
-def test_block_sizes_that_are_refused(size):
-    with pytest.raises(ValueError, match="size must be above 0 and below 1"):
-        BlockMask(size)
+def test_block_sizes_that_are_refused():
+    for size in (0, 1, -0.5, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="size must be above 0 and below 1"):
+            BlockMask(size)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (3, 5, 7, 1)])
@@ -526,11 +529,11 @@ def test_nothing_to_correct(operator):
 # ---------------------------------------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("factor", [0, -2, 1.5, True])
-@pytest.mark.parametrize("operator", [Downsample, Upsample])
-def test_factors_that_are_refused(operator, factor):
-    with pytest.raises(ValueError, match="factor must be a whole number above 0"):
-        operator(factor)
+def test_factors_that_are_refused():
+    for operator in (Downsample, Upsample):
+        for factor in (0, -2, 1.5, True):
+            with pytest.raises(ValueError, match="factor must be a whole number above 0"):
+                operator(factor)
 
 
 def test_kernels_that_are_refused():

@@ -398,13 +398,13 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path):
 
 
 def test_what_was_left_half_written_is_removed(tmp_path):
-    """By an older version, under its names, and by a process killed inside `files.replacing`, which is never left here."""
-    (tmp_path / ".checkpoint-000000008.npz.123.tmp").write_bytes(b"part")
+    """By a process killed inside `files.replacing`, which is never left here; a file of the user's own is."""
+    (tmp_path / ".mine.tmp").write_bytes(b"mine")
     with contextlib.ExitStack() as killed:
         killed.enter_context(files.replacing(tmp_path / "checkpoint-000000008.npz")).write(b"part")
         assert len(partial(tmp_path)) == 2
         loop(tmp_path)
-        assert not partial(tmp_path)
+        assert partial(tmp_path) == [".mine.tmp"]
         killed.pop_all()
     assert newest(tmp_path) == 10
 
