@@ -23,8 +23,13 @@ CLASSIC = [
     "setuptools<81",  # tensorflow-hub imports pkg_resources, which later releases no longer carry
     "numpy>=1.24,<2",  # TensorFlow 2.15 is built against NumPy 1
 ]
-# The current line: presets, solving, encoding and serving. tensorflow-addons and tensorflow-gan do not import here.
-CURRENT = ["tensorflow>=2.16", "keras>=3", "numpy>=1.26"]
+# The current line. tensorflow-addons and tensorflow-gan do not import here: `training/wargs.py` has the losses of training.
+CURRENT = [
+    "tensorflow>=2.16",
+    "keras>=3",
+    "numpy>=1.26",
+    "tensorboard",  # what training logs for; TensorFlow brings it up to 2.20 only
+]
 # pyyaml reads the files of `train --config`; tifffile, which scikit-image needs, reads TIFF stacks.
 BOTH = ["scikit-image>=0.19", "scipy", "click>=8", "pillow>=9.2", "matplotlib>=3.5", "pyyaml>=6", "tifffile"]
 
@@ -67,7 +72,7 @@ setup(
         *BOTH,
     ],
     # ruff to a minor release, because another one may format differently; pytest 9 needs Python 3.10, 8 serves 3.9.
-    extras_require={"test": ["pytest>=8,<10", "ruff>=0.17,<0.18"]},
+    extras_require={"test": ["pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18"]},
     entry_points={"console_scripts": ["gekeras = gekeras.cli:main"]},
     zip_safe=False,
 )

@@ -37,8 +37,8 @@ def test_the_decoder_mirrors_the_encoder():
     up = [layer.kernel.shape for layer in layers_of(decoder, "Conv2DTranspose")]
     assert len(down) == 6 and up == down[::-1]
     assert len(layers_of(encoder, "MaxPooling2D")) == len(layers_of(decoder, "Upsample")) == 6
-    assert [layer.output_shape[1] for layer in layers_of(encoder, "MaxPooling2D")] == [32, 16, 8, 4, 2, 1]
-    assert [layer.output_shape[1] for layer in layers_of(decoder, "Upsample")] == [2, 4, 8, 16, 32, 64]
+    assert [layer.output.shape[1] for layer in layers_of(encoder, "MaxPooling2D")] == [32, 16, 8, 4, 2, 1]
+    assert [layer.output.shape[1] for layer in layers_of(decoder, "Upsample")] == [2, 4, 8, 16, 32, 64]
 
 
 def test_the_code_is_linear_and_the_picture_bounded(rng):

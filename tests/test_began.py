@@ -19,7 +19,7 @@ from gekeras.models.began import BEGANDiscriminator, BEGANGenerator, scales
 from gekeras.models.precision import building_in
 from gekeras.networks import presets
 from gekeras.operators import make_task
-from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, export, gan, sources
+from gekeras.training import aegan, autoencoder, began, checkpoints, divergence, export, gan, optimizers, sources
 from gekeras.training.latents import draw
 from gekeras.training.progress import Progress
 from gekeras.training.run import Limits
@@ -139,8 +139,9 @@ def test_other_resolutions_are_refused(network, resolution):
 def test_the_discriminator_s_decoder_has_the_generator_s_shape():
     shape = dict(resolution=32, width=3, latent_size=5, skip=True)
     generator, discriminator = BEGANGenerator(**shape), BEGANDiscriminator(**shape)
-    decoder = [w for w in discriminator.weights if w.name.startswith("decoder_")]
-    assert [(w.name, w.shape) for w in decoder] == [(f"decoder_{w.name}", w.shape) for w in generator.weights]
+    decoder = [layer for layer in discriminator.layers if layer.name.startswith("decoder_")]
+    expected = [(f"decoder_{layer.name}", w.shape) for layer in generator.layers for w in layer.weights]
+    assert expected and [(layer.name, w.shape) for layer in decoder for w in layer.weights] == expected
     assert [discriminator.get_layer(f"encoder_conv_{r}_1").filters for r in (32, 16, 8)] == [3, 6, 9]
     assert discriminator.get_layer("code").output.shape == (None, 5)
 
@@ -292,7 +293,7 @@ def test_each_network_descends_its_own_loss_alone(stepped, name):
         of_fake = tf.reduce_mean(tf.abs(fake - nets.discriminator(fake)))
         loss = of_fake if name == "generator" else tf.reduce_mean(tf.abs(real - nets.discriminator(real))) - K * of_fake
     gradients = [gradient.numpy() for gradient in tape.gradient(loss, variables)]
-    moments = [v.numpy() for v in getattr(after, f"{name}_optimizer").variables if v.name.startswith("m/")]
+    moments = [v.numpy() for v in optimizers.state(getattr(after, f"{name}_optimizer"))[1::2]]  # of two a variable
     assert len(moments) == len(variables)
     for gradient, moment, old, new in zip(gradients, moments, before[name], values_of(getattr(after, name))):
         np.testing.assert_allclose(moment, (1 - OPTIONS.beta_1) * gradient, rtol=1e-3, atol=1e-7)

@@ -2,12 +2,13 @@
 
 import os
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gekeras.models.pgan import Generator
-from gekeras.training import checkpoints
+from gekeras.training import checkpoints, optimizers
 
 ARRAYS = {"a/b/0": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(7, np.int64)}
 RECORD = {"images": 32, "options": {"name": "é", "stages": [[8, 0, 1.5]]}}
@@ -107,6 +108,20 @@ def test_weights_of_a_network(rng):
     del arrays["generator/conv_8_1/1"]
     with pytest.raises(ValueError, match="checkpoint lacks generator/conv_8_1/1"):
         checkpoints.set_weights("generator", other, arrays)
+
+
+def test_an_optimizer_is_stored_alike_on_both_lines_of_keras():
+    """Steps, then the two moments of each variable: a run that was begun on one line goes on on the other."""
+    layer = keras.layers.Dense(3)
+    layer.build((None, 2))
+    optimizer = optimizers.adam(layer.trainable_variables, 0.1)
+    optimizers.apply(optimizer, [tf.fill((2, 3), 2.0), tf.fill((3,), 5.0)], layer.trainable_variables)
+    arrays = checkpoints.optimizer_of("adam", optimizer)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        f"adam/{i}": shape for i, shape in enumerate([(), (2, 3), (2, 3), (3,), (3,)])
+    }
+    for found, value in zip(arrays.values(), [1, 2 / 10, 2**2 / 1000, 5 / 10, 5**2 / 1000]):
+        np.testing.assert_allclose(found, value, rtol=1e-5)
 
 
 def test_an_optimizer_goes_on_as_if_it_had_not_stopped():

@@ -31,13 +31,14 @@ def solve(solver, target, callback=None, chunk=0, **changes):
 
 # Of a latent, after tens of steps in batches of other sizes: the long steps of L-BFGS along flat directions make more of it.
 ROUNDING = {"adam": 2e-3, "lbfgs": 2e-2}
+ON_THE_WAY = {"adam": 1e-4, "lbfgs": 3e-3}  # of objectives that fall from above 2: L-BFGS multiplies rounding before it ends
 
 
 def assert_same(one, other, optimizer="adam"):
     np.testing.assert_allclose(one.latent, other.latent, atol=ROUNDING[optimizer])
     np.testing.assert_allclose(one.image, other.image, atol=ROUNDING[optimizer])
     np.testing.assert_allclose(one.loss, other.loss, rtol=2e-3, atol=1e-5)
-    np.testing.assert_allclose(one.history, other.history, rtol=1e-2, atol=1e-4)
+    np.testing.assert_allclose(one.history, other.history, rtol=1e-2, atol=ON_THE_WAY[optimizer])
     np.testing.assert_array_equal(one.steps, other.steps)
 
 
@@ -65,7 +66,7 @@ def test_a_picture_is_the_same_compacted_or_not_or_alone(monkeypatch, optimizer,
         np.testing.assert_allclose(one.loss[0], compacted.loss[i], rtol=2e-3, atol=1e-5)
         losses = compacted.history[:, i]  # a picture that has left repeats its last objective
         np.testing.assert_array_equal(losses[one.steps[0] :], losses[one.steps[0]])
-        np.testing.assert_allclose(losses[: len(one.history)], one.history[:, 0], rtol=1e-2, atol=1e-4)
+        np.testing.assert_allclose(losses[: len(one.history)], one.history[:, 0], rtol=1e-2, atol=ON_THE_WAY[optimizer])
     np.testing.assert_array_equal(compacted.loss, compacted.history.min(axis=0))
     never_leave(monkeypatch)
     assert_same(compacted, solve(solver, target, **settings), optimizer)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -60,15 +61,19 @@ def test_the_arithmetic_is_float32(rng, tiny, autoencoder_runs):
 
 
 def test_a_part_has_the_keys_of_its_network_and_its_weights_in_their_order(tmp_path):
-    """So that weights which Keras stored beside the network are read, and training can start from a part."""
+    """So that weights which Keras 2 stored beside the network are read, and training can start from a part."""
     network = Encoder(resolution=8, width=4, code_size=4, blocks=2)
     export.save_part(network, tmp_path / "part", "image", "code")
+    layers = enumerate(layer for layer in network.layers if layer.weights)
+    named = [(f"layer_with_weights-{k}/{w}", getattr(layer, w)) for k, layer in layers for w in ("kernel", "bias")]
+    shapes = {f"network/{name}/.ATTRIBUTES/VARIABLE_VALUE": list(weight.shape) for name, weight in named}
     tf.train.Checkpoint(network=network).write(str(tmp_path / "own"))
     stored, own = (
         {name: shape for name, shape in tf.train.list_variables(str(path)) if name.startswith("network/")}
         for path in (tmp_path / "part" / "1" / "variables" / "variables", tmp_path / "own")
     )
-    assert stored == own
+    assert stored == shapes
+    assert own == shapes or hasattr(keras, "ops")  # Keras 3 has other keys in checkpoints of its own
     found = checkpoints.weights_of_part("encoder", tf.saved_model.load(str(tmp_path / "part" / "1")))
     expected = checkpoints.weights_of("encoder", network)
     assert list(found) == list(expected)

@@ -12,6 +12,7 @@ import sys
 import click
 
 from .._version import __version__
+from . import quiet
 from .codes import decode, encode
 from .demo import demo
 from .evaluate import evaluate
@@ -21,7 +22,7 @@ from .presets import list_presets
 from .solve import solve
 from .train import train
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs its plug-in registration as errors
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet.NONE)  # TensorFlow logs its plug-in registration as errors
 
 
 class OneLineErrors(click.Group):
@@ -74,6 +75,9 @@ def cli():
 
 
 def main() -> None:
+    quiet.install()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="surrogateescape")  # it may show a file's name that is not in the user's encoding
     cli(prog_name="gekeras")
 
 

@@ -117,12 +117,18 @@ class Bias(keras.layers.Layer):
     def call(self, x):
         return x + ops.cast(self.bias, self.compute_dtype)
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
 
 class LeakyReLU(keras.layers.Layer):
     """max(0.2 x, x), in float32: TensorFlow's gradient of it in bfloat16 takes longer than this one with its casts."""
 
     def call(self, x):
         return ops.cast(ops.leaky_relu(ops.cast(x, "float32")), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 class PixelNorm(keras.layers.Layer):
@@ -132,6 +138,9 @@ class PixelNorm(keras.layers.Layer):
         y = ops.cast(x, "float32")
         y = y * ops.rsqrt(ops.mean(ops.square(y), axis=-1, keepdims=True) + 1e-8)
         return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 GROUP_SIZE = 4  # of the original; training on several replicas splits a batch in multiples of it

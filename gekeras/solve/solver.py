@@ -40,7 +40,7 @@ class Solution(NamedTuple):
         >>> solution = Solver(lambda z: z[:, None, :, None]).solve([[[[1.0], [2.0]]]], 2, SolveOptions(steps=10))
         >>> {name: array.shape for name, array in solution._asdict().items() if name != "seconds"}
         {'latent': (1, 2), 'image': (1, 1, 2, 1), 'loss': (1,), 'steps': (1,), 'history': (11, 1)}
-        >>> (solution.loss < solution.history[0]).all()
+        >>> bool((solution.loss < solution.history[0]).all())
         True
     """
 

@@ -1,18 +1,25 @@
 """Losses of the GAN, on `tfgan.losses.wargs` (plain tensors in, scalar out); call them inside a `tf.function`.
 
+tensorflow-gan does not import beside Keras 3; there `wargs` has the same losses.
+
 WGAN-GP: Gulrajani et al. 2017 with the drift term of Karras et al. 2018, appendix A.1. Non-saturating: Goodfellow et al.
 2014, with the R1 penalty of Mescheder et al. 2018.
 """
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
-import tensorflow_gan as tfgan
 
 from ..config import GANOptions
 from . import distribute
 
-_wargs = tfgan.losses.wargs
+if hasattr(keras, "ops"):  # Keras 3
+    from . import wargs as _wargs
+else:
+    import tensorflow_gan as tfgan
+
+    _wargs = tfgan.losses.wargs
 
 
 def generator_loss(options: GANOptions, fake_scores: tf.Tensor) -> tf.Tensor:

@@ -25,8 +25,12 @@ def apply(optimizer, gradients: Iterable[tf.Tensor | None], variables: Iterable[
     optimizer.apply_gradients([(tf.zeros_like(v) if g is None else g, v) for g, v in pairs])
 
 
+def state(optimizer) -> list:
+    """The count of steps and each variable's two moments, in Keras' order; not the learning rate, which Keras 3 adds."""
+    return [variable for variable in optimizer.variables if "learning_rate" not in variable.name]
+
+
 def forget(optimizer) -> None:
     """Zero the moments and the count of steps; the learning rate stays."""
-    for variable in optimizer.variables:
-        if "learning_rate" not in variable.name:
-            variable.assign(tf.zeros_like(variable))
+    for variable in state(optimizer):
+        variable.assign(tf.zeros_like(variable))
