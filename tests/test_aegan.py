@@ -277,7 +277,9 @@ def test_the_record_of_the_preset(run, preset):
 
 
 def test_a_new_aegan_drops_its_own_scores_alone(preset, run):
-    preset.record_scores("superres", [{"method": "GE", "mse": 0.1}, {"method": "AEGAN", "mse": 0.2}], "some", {})
+    preset.record_scores(
+        "superres", [{"method": "GE", "n": 1, "mse": 0.1}, {"method": "AEGAN", "n": 1, "mse": 0.2}], "some", {}
+    )
     assert export.export(preset.folder, None, [], aegan_run=run) == ["aegan-encoder", "aegan-generator"]
     assert set(presets.load(str(preset.folder)).info["scores"]["superres"]["methods"]) == {"GE"}
 

@@ -260,7 +260,7 @@ def test_where_no_preset_is_written(places, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint-000000016.npz").touch()
     for name, says in (("file", "is not a folder"), ("run", "is the folder of a run"), ("named", r"holds presets \(own, ")):
-        with pytest.raises(presets.PresetError, match=f"{tmp_path / name} {says}"):
+        with pytest.raises(ValueError, match=f"{tmp_path / name} {says}"):
             presets.check_target(tmp_path / name)
     for place in (tmp_path / "new", places[1], places[0] / "own"):
         presets.check_target(place)

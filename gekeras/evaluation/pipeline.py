@@ -70,13 +70,14 @@ def evaluate(
     from ..generative_encoder import GenerativeEncoder  # TensorFlow, which takes seconds
     from . import scoring
 
-    for line in data.notes(pictures, items=items):
-        tell(line)
     network = GenerativeEncoder.from_options(model)
     options = network.options(fidelity, **(changes or {}))
     network.check(options)
-    if line := network.note(fidelity, **(changes or {})):
-        tell(line)
+
+    def ready():
+        for line in filter(None, (*data.notes(pictures, items=items), network.note(fidelity, **(changes or {})))):
+            tell(line)
+
     rows = scoring.score(
         network,
         data.Source(items, *network.shape[1:]),
@@ -88,6 +89,7 @@ def evaluate(
         preset=None if model.custom.generator else preset,
         bits=bits,
         about=_circumstances(model, preset, pictures, cut),
+        ready=ready,
         progress=progress,
     )
     table = tables.summary(rows)

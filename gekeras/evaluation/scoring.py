@@ -38,6 +38,7 @@ def score(
     preset: Preset | None = None,
     bits: tuple[int, ...] = (),
     about: dict[str, Any] | None = None,
+    ready: Callable[[], None] = lambda: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[dict[str, Any]]:
     """Score every image of `source` with every method.
@@ -50,6 +51,7 @@ def score(
         at_once: how many of them are restored together; None: what the memory holds.
         preset, bits: see `methods.groups`.
         about: what else the scores depend on (preset, data); kept in the first line and compared with it.
+        ready: called once, when nothing is left that could be refused.
         progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
 
     Raises:
@@ -67,6 +69,7 @@ def score(
     rows, pictures = _resume(path, header), [source.name(i) for i in range(len(source))]
     wanted = {(picture, name) for picture in pictures for name in names}
     scored = wanted & {(row["image"], row["method"]) for row in rows}
+    ready()
     clock = _Clock(len(wanted), len(scored))
     for begin in range(0, len(source), batch_size):
         batch = pictures[begin : begin + batch_size]

@@ -86,14 +86,14 @@ def decode(
     size = preset.info["code_size"]
     codes.check(file, path, preset=preset.name, encoder=preset.part_checksum(f"encoder-{file.task}"), size=size)
     model = GenerativeEncoder.from_preset(preset, file.task)
-    if not preview and (line := model.note(fidelity, **{"pixel_weight": 0.0, **changes})):
-        tell(line)
     if preview:
         rounds = memory.slices(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
         return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
     given = {name: value for name, value in changes.items() if value is not None}
     options = model.options(fidelity, **{"pixel_weight": 0.0, **given})  # a code has no pixels to compare with
     target = model.code_target(file.code[:1], options)
+    if line := model.note(fidelity, **{"pixel_weight": 0.0, **given}):
+        tell(line)
     at_once = memory.for_solve(model, options, target, batch).size
     rounds = memory.slices(len(file.code), at_once)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)

@@ -40,9 +40,8 @@ def restore(
     """
     model = GenerativeEncoder.from_options(networks)
     options = model.options(fidelity, **changes)
-    model.check(options)
-    if not preview and (line := model.note(fidelity, **changes)):
-        tell(line)
+    if not preview:
+        model.check(options)
     seed, options = options.seed, None if preview else replace(options, finalists=1) if samples else options
     effects.check_parameters(model.task, networks, pictures, options)
     items = observe_all(inputs, Request(model.task, *model.shape[1:], pictures, seed), tell)
@@ -50,8 +49,10 @@ def restore(
     _check_sizes(places, items, model, pictures)
     asked = records.asked(model, networks, pictures, fidelity, changes, options, seed)
     y, known = stack_pieces(items)
+    count = (samples or 1) * len(y)
     chosen = batches.choose_batch(model, y, known, options, batch)
-    for line in _notes(items, options, (samples or 1) * len(y), chosen):
+    start = "" if preview else model.note(fidelity, **changes)
+    for line in filter(None, (start, *_notes(items, options, count, chosen))):
         tell(line)
     frames: list[np.ndarray] = []
     watch = _frame_keeper(model, items[0], frames) if places.animate else None
