@@ -56,7 +56,7 @@ def graphs_as_built():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def compiled_once():
     """Commands that name the same networks share them and what was compiled of them, as the calls of one model do:
     compiling is most of what the solves of networks as small as these take."""
@@ -81,8 +81,8 @@ _MODELS = {}
 
 
 def _state_of(folder):
-    """A preset's files, by name and time of change."""
-    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")) if path.is_file())
+    """A preset's files and folders, by name and time of change."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")))
 
 
 @pytest.fixture

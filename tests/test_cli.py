@@ -26,6 +26,8 @@ from gekeras.networks import presets
 from gekeras.operators import bicubic, make_task
 from gekeras.restore import codes
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 QUICK = ["--steps", "3", "--starts", "2"]
 
 

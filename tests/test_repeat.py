@@ -15,6 +15,8 @@ from gekeras.networks import CustomNetworks, ModelOptions
 from gekeras.pictures import faces
 from gekeras.restore import Outputs, files, job, paths, results
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 FEW = {"steps": 3, "starts": 2}
 SEED = {**FEW, "seed": 7}
 

@@ -22,6 +22,8 @@ from gekeras.pictures import faces, observations
 from gekeras.restore import Outputs, effects, files, job
 from gekeras.restore.paths import Places
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 FEW = {"steps": 3, "starts": 2}
 
 

@@ -18,6 +18,8 @@ from gekeras.pictures.observations import Observation
 from gekeras.restore import job, uncertainty
 
 LATENT, PIXELS = 8, 6
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 RNG = np.random.default_rng(0)
 MIX = RNG.normal(size=(LATENT, PIXELS * PIXELS * 3)).astype(np.float32) / 3
 MAP = RNG.normal(size=(PIXELS * PIXELS * 3, 4)).astype(np.float32) / 3
