@@ -16,7 +16,7 @@ from ..pictures.observations import Observation, Request, observe_all, places_of
 from ..solve import Solution
 from . import batches, effects, memory, paths, records, results, uncertainty
 from .paths import Places
-from .results import Restored
+from .records import Restored, Uncertainty
 
 
 def restore(
@@ -121,7 +121,7 @@ def assemble(
         if deviation is not None:
             joined = item.join(deviation[place][..., None])
             gray = uncertainty.gray(joined)
-            unsure = results.Uncertainty(gray, item.place(gray, -1), uncertainty.describe(joined, samples))
+            unsure = Uncertainty(gray, item.place(gray, -1), uncertainty.describe(joined, samples))
         loss, steps = float(solution.loss[place].mean()), int(solution.steps[place].max())
         seconds = solution.seconds * len(item.measurements) / len(solution.loss)
         restored.append(Restored(pictures, item.place(pictures), loss, steps, seconds, unsure))

@@ -1,12 +1,13 @@
-"""The JSON record beside a result: all that the restoration is repeated by, and what came out."""
+"""What comes out of a restoration, and the JSON record beside it: that, and all that the restoration is repeated by."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,27 @@ from ..networks.modules import is_path
 from ..pictures.observations import Observation
 from . import memory
 
-if TYPE_CHECKING:
-    from .results import Restored
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What several solves of one input disagree about, as gray pictures in [-1, 1], and in numbers for its record."""
+
+    pictures: np.ndarray  # [r, H, W, 1]
+    image: np.ndarray  # [H', W', 1]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One input restored: r pictures to score, the picture to write, and numbers over its pieces; the seconds are its share
+    of the job's."""
+
+    pictures: np.ndarray  # [r, H, W, c]
+    image: np.ndarray  # [H', W', c]
+    loss: float
+    steps: int
+    seconds: float
+    uncertainty: Uncertainty | None = None
 
 
 def asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,7 @@ from ..operators import Identity, Task
 from ..pictures.observations import Observation, enlarge
 from . import memory
 from .paths import Places, record_path
-from .records import records
-
-
-@dataclass(frozen=True)
-class Uncertainty:
-    """What several solves of one input disagree about, as gray pictures in [-1, 1], and in numbers for its record."""
-
-    pictures: np.ndarray  # [r, H, W, 1]
-    image: np.ndarray  # [H', W', 1]
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Restored:
-    """One input restored: r pictures to score, the picture to write, and numbers over its pieces; the seconds are its share
-    of the job's."""
-
-    pictures: np.ndarray  # [r, H, W, c]
-    image: np.ndarray  # [H', W', c]
-    loss: float
-    steps: int
-    seconds: float
-    uncertainty: Uncertainty | None = None
+from .records import Restored, records
 
 
 def write(
