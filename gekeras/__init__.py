@@ -28,6 +28,7 @@ _MODULES = (
     "models",
     "networks",
     "operators",
+    "perceptual",
     "pictures",
     "plots",
     "restore",

@@ -7,6 +7,9 @@ References: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from 
 similarity", 2004; scikit-image, `skimage.metrics`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from typing import Union
 
 import numpy as np
@@ -71,9 +74,16 @@ def ssim(x: np.ndarray, reference: np.ndarray) -> Score:
     return _score(np.reshape(values, x.shape[:-3]))
 
 
-def scores(x: np.ndarray, reference: np.ndarray) -> dict[str, Score]:
-    """`{"mse": .., "psnr": .., "ssim": ..}` of the three functions above. Args and Raises: as `ssim`."""
-    return {"mse": mse(x, reference), "psnr": psnr(x, reference), "ssim": ssim(x, reference)}
+def scores(
+    x: np.ndarray, reference: np.ndarray, lpips: Callable[[np.ndarray, np.ndarray], Score] | None = None
+) -> dict[str, Score]:
+    """`{"mse": .., "psnr": .., "ssim": ..}` of the three functions above. Args and Raises: as `ssim`.
+
+    Args:
+      lpips: adds `"lpips"`, as `perceptual.LPIPS` measures it.
+    """
+    found = {"mse": mse(x, reference), "psnr": psnr(x, reference), "ssim": ssim(x, reference)}
+    return {**found, "lpips": lpips(x, reference)} if lpips else found
 
 
 def _pair(x: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gekeras"
 FLOORS = {
     **dict.fromkeys(["config", "files", "formats", "messages"], 0),
     **dict.fromkeys(["images", "models", "operators", "solve", "networks"], 1),
-    **dict.fromkeys(["metrics", "plots", "data", "pictures", "generative_encoder"], 2),
+    **dict.fromkeys(["metrics", "perceptual", "plots", "data", "pictures", "generative_encoder"], 2),
     **dict.fromkeys(["training", "restore"], 3),
     **dict.fromkeys(["evaluation", "importing"], 4),
     **dict.fromkeys(["cli"], 5),

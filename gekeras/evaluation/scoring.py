@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .. import files, images, metrics
+from .. import files, images, metrics, perceptual
 from ..config import SolveOptions, to_dict
 from ..data import Source
 from ..generative_encoder import GenerativeEncoder
@@ -23,7 +23,6 @@ from ..networks.presets import Preset
 from ..operators import Task
 from ..restore import memory
 from .methods import Group, groups
-from .tables import METRICS
 
 
 def score(
@@ -37,6 +36,7 @@ def score(
     at_once: int | None = None,
     preset: Preset | None = None,
     bits: tuple[int, ...] = (),
+    lpips: perceptual.LPIPS | None = None,
     about: dict[str, Any] | None = None,
     ready: Callable[[], None] = lambda: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -50,6 +50,7 @@ def score(
         batch_size: pictures that noise and masks are drawn for together.
         at_once: how many of them are restored together; None: what the memory holds.
         preset, bits: see `methods.groups`.
+        lpips: adds `"lpips"` to each line, and the SHA-256 of its file to the first one.
         about: what else the scores depend on (preset, data); kept in the first line and compared with it.
         ready: called once, when nothing is left that could be refused.
         progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
@@ -65,6 +66,7 @@ def score(
         "parameters": model.task.parameters,
         "options": to_dict(options),
         "batch": batch_size,  # noise and masks are drawn batch by batch
+        **({"lpips": lpips.sha256} if lpips else {}),
     }
     rows, pictures = _resume(path, header), [source.name(i) for i in range(len(source))]
     wanted = {(picture, name) for picture in pictures for name in names}
@@ -83,7 +85,7 @@ def score(
             at_once = memory.for_solve(model, options, target).size
         for group, run in table.items():
             if {name for _, name in missing} & set(group):
-                fresh = _rows(_in_parts(run, measurement, known, at_once), truth, batch, missing)
+                fresh = _rows(_in_parts(run, measurement, known, at_once), truth, batch, missing, lpips)
                 _append(path, fresh)
                 rows += fresh
                 progress(*clock.tick(len(fresh)))
@@ -120,13 +122,15 @@ def degrade(task: Task, truth: np.ndarray, seed: tuple[int, int]) -> tuple[np.nd
     return measurement * known.numpy(), known.numpy()  # middle gray, which is 0, lies between two levels of 8 bits
 
 
-def _rows(restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], missing: set) -> list[dict[str, Any]]:
+def _rows(
+    restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], missing: set, lpips: perceptual.LPIPS | None
+) -> list[dict[str, Any]]:
     """A row for each picture of a batch and each method that is missing."""
     rows = []
     for name, pictures in restored.items():
-        scores = metrics.scores(np.clip(pictures, -1, 1), truth)
+        scores = metrics.scores(np.clip(pictures, -1, 1), truth, lpips)
         rows += [
-            {"image": picture, "method": name, **{metric: float(scores[metric][k]) for metric in METRICS}}
+            {"image": picture, "method": name, **{metric: float(values[k]) for metric, values in scores.items()}}
             for k, picture in enumerate(batch)
             if (picture, name) in missing
         ]
@@ -164,7 +168,11 @@ def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     header = json.loads(json.dumps(header))  # JSON has no tuples
     whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    if not whole or json.loads(whole[0]) != header:
+    there = json.loads(whole[0]) if whole else {}
+    if there.get("lpips") != header.get("lpips"):
+        held = "without LPIPS" if "lpips" not in there else f"with LPIPS of the file of SHA-256 {there['lpips']}"
+        raise ValueError(f"{path} holds an evaluation {held}; remove it or name another output")
+    if there != header:
         raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")
     files.write_text(path, "".join(whole))
     return [json.loads(line) for line in whole[1:]]

@@ -14,7 +14,7 @@ import numpy as np
 from .. import files
 from ..files import FileError, PathLike
 
-METRICS = ("mse", "psnr", "ssim")
+METRICS = {"mse": ("MSE", ".4f"), "psnr": ("PSNR (dB)", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}
 HEADER = {"task", "parameters", "options", "batch"}  # what the first line of the JSON lines always says
 _TITLES = "| method | N |"
 
@@ -58,13 +58,18 @@ def write(csv_path: Path, markdown_path: Path, table: list[dict[str, Any]]) -> N
         files.write_text(markdown_path, to_markdown(table))
 
 
+def metrics_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The scores that rows have, in the order in which tables list them; an evaluation's rows all have the same."""
+    return [metric for metric in METRICS if rows and metric in rows[0]]
+
+
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row a method: n, and mean and standard deviation of each score over the images."""
     table = []
     for name in dict.fromkeys(row["method"] for row in rows):
         chosen = [row for row in rows if row["method"] == name]
         line: dict[str, Any] = {"method": name, "n": len(chosen)}
-        for metric in METRICS:
+        for metric in metrics_of(rows):
             values = np.array([row[metric] for row in chosen])
             line |= {metric: float(values.mean()), f"{metric}_std": float(values.std())}
         table.append(line)
@@ -80,9 +85,11 @@ def to_csv(table: list[dict[str, Any]]) -> str:
 
 
 def to_markdown(table: list[dict[str, Any]]) -> str:
-    """`method | N | MSE | PSNR | SSIM`, mean +- standard deviation over images."""
-    lines = [f"{_TITLES} MSE | PSNR (dB) | SSIM |", "|---|---|---|---|---|"]
+    """`method | N | MSE | PSNR | SSIM`, and LPIPS where it was measured: mean +- standard deviation over images."""
+    formats = {metric: METRICS[metric] for metric in metrics_of(table)}
+    titles = " | ".join(title for title, _ in formats.values())
+    lines = [f"{_TITLES} {titles} |", "|---" * (2 + len(formats)) + "|"]
     for row in table:
-        cells = [f"{row[m]:{f}} ± {row[m + '_std']:{f}}" for m, f in (("mse", ".4f"), ("psnr", ".2f"), ("ssim", ".3f"))]
+        cells = [f"{row[m]:{f}} ± {row[m + '_std']:{f}}" for m, (_, f) in formats.items()]
         lines.append(f"| {row['method']} | {row['n']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
