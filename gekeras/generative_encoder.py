@@ -161,7 +161,7 @@ class GenerativeEncoder:
         if given.get("starts", chosen.starts) < chosen.finalists:
             given.setdefault("finalists", given["starts"])
         options = dataclasses.replace(chosen, **{**defaults, **given})
-        check_effect(options, given)
+        check_effect(options, [name for name, value in given.items() if value != getattr(chosen, name)])
         return options
 
     def note(self, fidelity: str = "fast", **changes: Any) -> str:

@@ -958,6 +958,15 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
     assert "other options" in refuse(*common, tmp_path / "a", "--steps", 2)
     assert "unknown method GAN" in refuse(*common, tmp_path / "b", "--method", "GAN")
     assert "bits are for reconstruct" in refuse(*common, tmp_path / "b", "--bits", 8)
+    for others, says in (
+        ("--consistent", "consistent would change nothing: an evaluation has GE both ways"),
+        ("--method input --method ConvAE --steps 0", "steps would change nothing: input, ConvAE does not look at it"),
+        ("--method bicubic --fidelity best", "fidelity would change nothing"),
+        ("--method CSGM --code-weight 2", "code_weight would change nothing"),
+        ("--method GAN --steps 2", "unknown method GAN"),
+        ("--task reconstruct --bits 16 --method ConvAE", "bits would change nothing: name GE 16 bit or ConvAE 16 bit"),
+    ):
+        assert says in refuse(*common, tmp_path / "b", *others.split())
     for other in (("--set", "kernel=bicubic"), ("--forward", "identity")):
         assert "a record keeps the scores of the preset's own task" in refuse(*common, tmp_path / "b", "--record", *other)
     assert "has no task 'paint'" in refuse(*common, tmp_path / "b", "--task", "paint")

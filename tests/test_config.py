@@ -98,3 +98,22 @@ def test_a_stage_needs_images(fade, stable):
 def test_unknown_loss():
     with pytest.raises(ValueError, match="loss must be one of wgan-gp, nonsaturating; received 'hinge'"):
         GANOptions(loss="hinge")
+
+
+@pytest.mark.parametrize(
+    "changes, name",
+    [
+        ({"prior": "sphere", "weight": 0.1}, "weight"),
+        ({"optimizer": "lbfgs", "ramp": "cosine"}, "ramp"),
+        ({"probes": 8}, "probes"),
+        ({"optimizer": "lbfgs", "steps": 19, "probes": 8}, "probes"),
+        ({"steps": 20, "tolerance": 0.1}, "tolerance"),
+        ({"patience": 5}, "patience"),
+        ({"start": "starter", "starts": 4}, "starts"),
+    ],
+)
+def test_values_that_a_solve_does_not_look_at(changes, name):
+    with pytest.raises(ValueError, match=f"{name} would change nothing: "):
+        config.check_effect(SolveOptions(**changes), changes)
+    config.check_effect(SolveOptions(**changes), set(changes) - {name})  # not asked for
+    config.check_effect(SolveOptions(**{**changes, name: getattr(SolveOptions(), name) if name != "weight" else 0}), changes)

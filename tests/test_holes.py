@@ -92,17 +92,23 @@ def test_a_transparent_level_of_16_bits(tmp_path):
     assert (found.known[..., 0] == ~HOLE).all() and "transparent" in found.note
 
 
-def test_transparency_that_is_not_read_is_not_passed_over(tmp_path):
-    deep = np.zeros((SIDE, 20, 4), np.uint16)
-    deep[HOLE] = 65535
-    for values in (deep, deep.astype(np.float32) / 65535):
-        tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
-        try:
-            found = holes.read_mask(tmp_path / "a.tif").known[..., 0]
-        except images.ImageError as error:
-            assert "the transparency of a mask of this kind is not read" in str(error)
-        else:
-            assert (found == ~HOLE).all()
+def test_transparency_of_tiffs(tmp_path):
+    """Also of such as Pillow does not decode: deep, in planes apart, premultiplied, or with a sample more."""
+    colors, alpha = np.full((SIDE, 20, 3), 1.0), HOLE[..., None] * 1.0
+    planes = {"photometric": "rgb", "planarconfig": "separate"}
+    for samples, tags in (
+        ([colors, alpha], {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+        ([colors * alpha, alpha], {"extrasamples": ["assocalpha"], **planes}),
+        ([colors * alpha * 0.6, alpha * 0.6], {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+        ([colors, alpha, 1 - alpha], {"extrasamples": ["unassalpha", "unspecified"], "compression": "zlib", **planes}),
+        ([colors[..., :1], alpha], {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}),
+    ):
+        for kind, full in (("u1", 255), ("u2", 65535), ("f4", 1)):
+            values = np.rint(np.concatenate(samples, axis=-1) * full) if full > 1 else np.concatenate(samples, axis=-1)
+            values = np.moveaxis(values, -1, 0) if tags.get("planarconfig") == "separate" else values
+            tifffile.imwrite(tmp_path / "a.tif", values.astype(kind), **tags)
+            found = holes.read_mask(tmp_path / "a.tif")
+            assert (found.known[..., 0] == ~HOLE).all() and "transparent counts as black" in found.note, (tags, kind)
 
 
 def photograph():

@@ -16,7 +16,7 @@ import gekeras
 from gekeras import images
 from gekeras.cli import cli
 from gekeras.config import PictureOptions, SolveOptions
-from gekeras.networks import ModelOptions
+from gekeras.networks import CustomNetworks, ModelOptions
 from gekeras.operators import make_task
 from gekeras.pictures import faces, observations
 from gekeras.restore import Outputs, effects, files, job
@@ -77,6 +77,8 @@ def test_what_it_tells(folder, model):
         ({"samples": 3, "changes": {"starts": 4, "finalists": 2}}, "finalists compete in one"),
         ({"preview": True, "outputs": Outputs(animate="a.gif")}, "animate shows a solve, and preview solves nothing"),
         ({"preview": True, "changes": {"consistent": True}}, "consistent is for a solve"),
+        ({"preview": True, "changes": {"steps": 0}}, "steps is for a solve"),
+        ({"preview": True, "fidelity": "best"}, "fidelity is for a solve"),
         ({"outputs": Outputs("a.png")}, "a.png is a file, but there are 2 inputs"),
         ({"outputs": Outputs(panel="p00.png")}, "p00.png is an input"),
         ({"outputs": Outputs(panel="p00.restored.png")}, "p00.restored.png is a result"),
@@ -91,6 +93,13 @@ def test_what_is_refused_leaves_nothing_behind(folder, model, given, says):
     with pytest.raises(ValueError, match=says):
         files(given.pop("inputs", ["p00.png", "p01.png"]), model(), **given)
     assert sorted(path.name for path in folder.iterdir()) == ["p00.png", "p01.png"]
+
+
+def test_networks_that_would_not_be_looked_at(folder, model):
+    own = CustomNetworks(generator=lambda z: z, latent_size=8)
+    for given, says in (({"custom": own}, "generator is for a solve"), ({"forward": "identity"}, "forward is for a solve")):
+        with pytest.raises(ValueError, match=says):
+            files(["p00.png"], model(**given), preview=True)
 
 
 @pytest.mark.parametrize(

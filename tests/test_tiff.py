@@ -77,6 +77,11 @@ def test_premultiplied_alpha(tmp_path, colors):
         premultiplied = values[..., :3] / np.iinfo(dtype).max
         tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["assocalpha"])
         np.testing.assert_allclose(unit(tmp_path / "a.tif"), premultiplied + 1 - truth[..., 3:], atol=1.01 / 255)
+        for compression in (None, "zlib"):  # in planes apart, and with a sample more: Pillow reads neither
+            planes = np.moveaxis(values[..., [0, 1, 2, 3, 0]], -1, 0)
+            tags = {"planarconfig": "separate", "extrasamples": ["assocalpha", "unspecified"], "compression": compression}
+            tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", **tags)
+            np.testing.assert_allclose(unit(tmp_path / "a.tif"), premultiplied + 1 - truth[..., 3:], atol=1.01 / 255)
 
 
 def packed(values, bits):

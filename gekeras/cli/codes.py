@@ -16,9 +16,10 @@ from .options import FILE, OUTPUT, batch_option, option_of, preset_options, prog
 )
 @click.option("--align", type=click.Choice(["face"]), help="Take the largest face of each photograph.")
 @option_of(PictureOptions, "skip_faceless")
+@option_of(PictureOptions, "levels", metavar="LOW,HIGH")
 @preset_options
 @click.option("--quiet", is_flag=True)
-def encode(inputs, output, bits, align, skip_faceless, preset, models, quiet):
+def encode(inputs, output, bits, align, skip_faceless, levels, preset, models, quiet):
     """Compress pictures: the code of each, 256 numbers with the shipped presets, in one file.
 
     \b
@@ -35,6 +36,7 @@ def encode(inputs, output, bits, align, skip_faceless, preset, models, quiet):
         bits=int(bits),
         align=align == "face",
         skip_faceless=skip_faceless,
+        levels=levels,
         tell=teller(quiet),
     )
     if not quiet:

@@ -128,7 +128,7 @@ def check_effect(options: SolveOptions, given: Collection[str]) -> None:
         "ramp": ("none", lbfgs, "lbfgs finds its own steps; take adam"),
         "probes": (0, not lbfgs or steps < FEWEST, f"they are for lbfgs and {FEWEST} steps or more"),
         "tolerance": (0, steps <= patience, f"it looks back over {patience} steps, and there are {steps}"),
-        "patience": (None, not options.tolerance, "it is for a tolerance; give one"),
+        "patience": (SolveOptions.patience, not options.tolerance, "it is for a tolerance; give one"),
         "starts": (1, options.start == "starter", "the starter gives the start; take random"),
     }
     for name, (nothing, unused, why) in idle.items():

@@ -10,8 +10,11 @@ from .. import config, data, files, perceptual
 from ..config import VolumeOptions
 from ..files import PathLike
 from ..networks import ModelOptions
+from ..restore import effects
 from . import tables
 
+_PLAIN = ("ConvAE", "AEGAN", "bicubic", "TV", "NLM", "Wiener", "Richardson-Lucy", "biharmonic", "input")  # solve nothing
+_PIXELS = ("invertGAN", "CSGM")  # compare pixels alone
 BATCH = 16  # pictures that noise and masks are drawn for together, unless another number is named
 
 
@@ -55,8 +58,9 @@ def evaluate(
 
     Raises:
         ValueError: an unknown preset, task, method or option, pictures that are none, an output as `tables.places` refuses
-            it or of another evaluation, bits for another task than reconstruct, a file that is not LPIPS' weights,
-            pictures that LPIPS cannot compare, or a record of something that is not the preset's own.
+            it or of another evaluation, bits for another task than reconstruct, an option that no method looks at, a file
+            that is not LPIPS' weights, pictures that LPIPS cannot compare, or a record of something that is not the preset's
+            own.
 
     Example:
         >>> import gekeras
@@ -65,6 +69,7 @@ def evaluate(
     model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
     preset, pictures = model.load_preset(), Path(pictures)
     _check(model, bits, record)
+    _check_effect(methods, bits, fidelity, changes or {})
     lines, csv, markdown = tables.places(output)
     weights = None if lpips is None else perceptual.read(lpips)
     if record:
@@ -113,6 +118,20 @@ def _check(model: ModelOptions, bits: tuple[int, ...], record: bool) -> None:
         raise ValueError(
             "a record keeps the scores of the preset's own task and networks; leave out parameters, forward and networks"
         )
+
+
+def _check_effect(methods: tuple[str, ...], bits: tuple[int, ...], fidelity: str, changes: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that none of the methods looks at. The seed is the degradation's, too."""
+    given, kinds = set(effects.given(fidelity, changes)) - {"seed"}, {name.partition(" ")[0] for name in methods}
+    if "consistent" in given:
+        raise ValueError("consistent would change nothing: an evaluation has GE both ways where that can be; leave it out")
+    idle = set()
+    if methods and kinds <= {*_PLAIN, *_PIXELS}:  # an unknown one is told later
+        idle = given & {"code_weight", "pixel_weight", "decoder_weight"} if kinds & set(_PIXELS) else given
+    if idle:
+        raise ValueError(f"{', '.join(sorted(idle))} would change nothing: {', '.join(methods)} does not look at it")
+    if unused := [count for count in bits if methods and not any(name.endswith(f" {count} bit") for name in methods)]:
+        raise ValueError(f"bits would change nothing: name GE {unused[0]} bit or ConvAE {unused[0]} bit as a method, too")
 
 
 def _circumstances(model: ModelOptions, preset: Any, pictures: Path, cut: VolumeOptions) -> dict[str, Any]:

@@ -129,6 +129,8 @@ def pillow_decodes(page: Any) -> bool:
     """Whether Pillow's picture of a page is right."""
     if page.photometric in (*GRAY, 3):
         return kind_of(page) in ("u1", "u2", "u4", "u8") and page.samplesperpixel <= (2 if page.photometric == 3 else 1)
+    if page.extrasamples and page.photometric in (2, 5) and page.compression in (1, *_BYTEWISE):
+        return False  # it knows few of their orders, and fewer in planes apart
     return kind_of(page) == "u8"
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from .. import images
 from ..config import PictureOptions
@@ -106,14 +106,9 @@ def _values(path: Path) -> tuple[np.ndarray, int, bool]:
     values = (images.read(path) + 1) / 2  # over white; also refuses all that is no single picture
     with warnings.catch_warnings(), open(path, "rb") as file:
         warnings.simplefilter("ignore")
-        try:
-            picture = ImageOps.exif_transpose(Image.open(file))
-        except UnidentifiedImageError:  # a TIFF that Pillow does not know, as one of several floats a pixel
-            file.seek(0)
-            with tiff.opened(file) as pages:
-                if tiff.opacity(tiff.the_page(pages)) is not None:
-                    raise images.ImageError(path, "the transparency of a mask of this kind is not read") from None
-            return values, 1, False
+        if tiff.is_tiff(file):
+            return _of_tiff(file, values)
+        picture = ImageOps.exif_transpose(Image.open(file))
         deep = picture.mode.startswith("I")
         most = 65535 if deep else 1 if picture.mode == "F" else 255
         if not picture.has_transparency_data:
@@ -124,6 +119,19 @@ def _values(path: Path) -> tuple[np.ndarray, int, bool]:
             layers = np.asarray(picture.convert("RGBA"))
             values, drawn = layers[..., :3] / np.float32(255), layers[..., 3:] >= 128
     return np.where(drawn, values, np.float32(0)), most, not drawn.all()
+
+
+def _of_tiff(file: BinaryIO, values: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    """`_values` of a TIFF, some of which Pillow does not decode, by what `images` made of it, over white."""
+    with tiff.opened(file) as pages:
+        page = tiff.the_page(pages)
+        most, place = tiff.full_scale(page), tiff.opacity(page)
+        if place is None:
+            return values, int(most), False
+        opacity = tiff.upright(tiff.samples(page)[..., place : place + 1] / np.float32(most), tiff.orientation(page))
+    drawn = opacity >= 0.5
+    values = np.clip(1 - (1 - values) / np.where(drawn, opacity, 1), 0, 1)
+    return np.where(drawn, values, np.float32(0)), int(most), not drawn.all()
 
 
 def _name(value: np.ndarray, most: int) -> str:

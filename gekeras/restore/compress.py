@@ -32,7 +32,7 @@ def encode(
 
     Args:
         options: whether the faces are looked for, and photographs without one left out.
-        tell: called with a line that names those.
+        tell: called with lines for the user: which those are, and what was done to a file.
 
     Returns:
         The file's contents, and the MSE between the decoder's pictures from the codes as stored and the pictures.
@@ -42,6 +42,8 @@ def encode(
     """
     model = GenerativeEncoder.from_preset(preset, TASK)
     items = observe_all(inputs, Request(model.task, preset.resolution, preset.channels, options), tell)
+    for line in filter(None, (item.note for item in items)):
+        tell(line)
     pictures = np.concatenate([item.measurements[:1] for item in items])
     rounds = memory.slices(len(pictures), memory.for_decoding(model, pictures[:1]).size)
     packed = codes.quantize(np.concatenate([model.encode(pictures[part]) for part in rounds]), bits)

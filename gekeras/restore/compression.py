@@ -50,6 +50,7 @@ def encode(
     bits: int = 32,
     align: bool = False,
     skip_faceless: bool = False,
+    levels: tuple[float, ...] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> Encoded:
     """Compress picture files: the code m = E(x) of each, in one file. What `gekeras encode` does.
@@ -61,7 +62,8 @@ def encode(
         bits: 32, 16 or 8 for each number.
         align: the largest face of each photograph instead of its center square.
         skip_faceless: leave out photographs in which no face is found, instead of refusing all.
-        tell: called with a line that names those.
+        levels: of gray pictures, the values that become black and white, as `images.read` has them.
+        tell: called with lines for the user: what was left out, what was done to a file.
 
     Raises:
         ValueError: an unknown preset, an unreadable or too small picture, no face, a place that cannot be written, or what
@@ -69,7 +71,7 @@ def encode(
     """
     if isinstance(inputs, str) or not inputs:
         raise ValueError(f"inputs must be one picture file or more, in a list; received {inputs!r}")
-    options = PictureOptions(align=align, skip_faceless=skip_faceless)
+    options = PictureOptions(align=align, skip_faceless=skip_faceless, levels=levels)
     loaded = presets.load(str(preset), models)
     loaded.task_parameters("reconstruct")
     inputs = [Path(path) for path in inputs]
@@ -122,7 +124,7 @@ def decode(
             picture itself, or a place that cannot be written.
     """
     if preview:
-        effects.check_preview(changes or {})
+        effects.check_preview(fidelity, changes or {})
     loaded = presets.load(str(preset), models)
     code = Path(code)
     file = codes.load(code)

@@ -10,30 +10,53 @@ from ..networks import ModelOptions
 from .paths import Outputs
 
 
-def check_call(outputs: Outputs, changes: Mapping[str, Any], *, preview: bool, samples: int | None) -> None:
+def check_call(
+    networks: ModelOptions,
+    outputs: Outputs,
+    fidelity: str,
+    changes: Mapping[str, Any],
+    *,
+    preview: bool,
+    samples: int | None,
+) -> None:
     """What the arguments of a call tell by themselves, before TensorFlow is imported.
 
     Raises:
-        ValueError: several solves, an animation or an option of the solve for a preview; an animation or finalists of
-            several solves.
+        ValueError: several solves, an animation, or an option, a generator or a forward map of the solve for a preview; an
+            animation or finalists of several solves.
     """
     if preview and samples:
         raise ValueError("uncertainty compares several solves, and preview solves nothing: give one of them")
     if preview and outputs.animate:
         raise ValueError("animate shows a solve, and preview solves nothing: give one of them")
     if preview:
-        check_preview(changes)
+        check_preview(fidelity, changes)
+        _check_preview_networks(networks)
     if samples and outputs.animate:
         raise ValueError("uncertainty compares several solves, and animate shows one solve: give one of them")
     if samples and changes.get("finalists"):
         raise ValueError("uncertainty compares all its solves, and finalists compete in one: give one of them")
 
 
-def check_preview(changes: Mapping[str, Any]) -> None:
+def check_preview(fidelity: str, changes: Mapping[str, Any]) -> None:
     """Raise ValueError for an option of the solve. The seed is the degradation's, too."""
-    for name, value in changes.items():
-        if value not in (None, False) and name != "seed":
+    for name in given(fidelity, changes):
+        if name != "seed":
             raise ValueError(f"{name} is for a solve, and preview solves nothing: give one of them")
+
+
+def _check_preview_networks(networks: ModelOptions) -> None:
+    """Raise ValueError for a forward map, or for a generator beside the preset's encoder, whose pictures are known."""
+    idle = {"forward": networks.forward, "generator": networks.custom.encoder is None and networks.custom.generator}
+    for name, value in idle.items():
+        if value is not None and value is not False:
+            raise ValueError(f"{name} is for a solve, and preview is the autoencoder's own picture: give one of them")
+
+
+def given(fidelity: str, changes: Mapping[str, Any]) -> list[str]:
+    """Names of the options of the solve that a caller gave; what is off or the default asks for nothing."""
+    named = [name for name, value in changes.items() if value is not None and value is not False]
+    return named if fidelity == "fast" else ["fidelity", *named]
 
 
 def check_parameters(task, networks: ModelOptions, pictures: PictureOptions, options: SolveOptions | None) -> None:

@@ -141,7 +141,7 @@ def _one_file(output: PathLike, count: int, what: str) -> Path:
     if count > 1:
         raise ValueError(f"{output} is a file, but there are {count} {what}; give a folder")
     if (path := Path(output)).suffix.lower() not in images.SUFFIXES:
-        raise images.ImageError(path, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}")
+        raise images.ImageError(path, f"unknown suffix: use one of {', '.join(images.SUFFIXES)}; a folder's ends with /")
     return path
 
 

@@ -90,7 +90,7 @@ def files(
     if isinstance(inputs, str) or not inputs:
         raise ValueError(f"inputs must be one picture file or more, in a list; received {inputs!r}")
     model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
-    effects.check_call(outputs, changes or {}, preview=preview, samples=samples)
+    effects.check_call(model, outputs, fidelity, changes or {}, preview=preview, samples=samples)
     inputs = [Path(path) for path in inputs]
     places = paths.plan(inputs, pictures, outputs, several=samples is not None)
 
