@@ -26,7 +26,7 @@ READABLE = (
     *(".jp2", ".j2k", ".jpc", ".jpf", ".jpx"),
 )
 _QUALITY = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}  # 0: 4:4:4, color at full size
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's own "L"
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's own "L"
 _SMALL = 1 / 8  # of the full scale: what uses less is not what was meant to be black and white
 
 
@@ -70,9 +70,7 @@ def read(path: PathLike, channels: Optional[int] = None, levels: Optional[Sequen
     with _one_line_errors(path), _regular(path) as file:
         unit = pixels.unit(file, levels)
     image = np.ascontiguousarray(unit, np.float32) * 2 - 1
-    if channels in (None, image.shape[-1]):
-        return image
-    return np.repeat(image, 3, axis=-1) if channels == 3 else (image @ _LUMA)[..., None]
+    return with_channels(image, channels or image.shape[-1])
 
 
 def size(path: PathLike) -> tuple[int, int]:
@@ -139,6 +137,24 @@ def _one_line_errors(path: PathLike) -> Iterator[None]:
         raise ImageError(path, "not an image in a format that can be read (PNG, JPEG, TIFF, BMP, GIF, WebP)") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, EOFError, ...
         raise ImageError(path, f"damaged or truncated image ({error or type(error).__name__})") from error
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """`[..., 3]` -> `[..., 1]` (ITU-R BT.601, section 2.5.1); one channel is returned as it is.
+
+    Example:
+        >>> luma(np.float32([[0.5, 0.5, 0.5], [1, -1, -1]])).round(3)
+        array([[ 0.5  ],
+               [-0.402]], dtype=float32)
+    """
+    return image if image.shape[-1] == 1 else (np.asarray(image, np.float32) @ LUMA)[..., None]
+
+
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """`[..., 1 or 3]` with that many: gray repeated, or the luma of colors."""
+    if image.shape[-1] == channels:
+        return image
+    return np.repeat(image, channels, axis=-1) if image.shape[-1] == 1 else luma(image)
 
 
 def to_unit(image: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.pickles import check_operations
 from ..messages import reason_of
 from .weights import quoted
 
@@ -144,12 +144,7 @@ class _Unpickler(pickle.Unpickler):
 def _cut(stream: io.BytesIO) -> bytes:
     """The next pickle of a stream, checked to be made of `OPERATIONS` alone, without executing it."""
     start = stream.tell()
-    for number, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-        if operation.name not in OPERATIONS:
-            raise ValueError(f"it uses the pickle operation {operation.name}, which no file of weights needs; refused")
-        # The memo is an array that grows to twice the largest index, so a few bytes could ask for gigabytes.
-        if number >= MAX_OPERATIONS or (operation.name == "LONG_BINPUT" and argument >= MAX_OPERATIONS):
-            raise ValueError("its pickle is too large for a file of weights")
+    check_operations(stream, OPERATIONS, MAX_OPERATIONS)
     return stream.getbuffer()[start : stream.tell()].tobytes()
 
 

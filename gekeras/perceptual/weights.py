@@ -12,7 +12,6 @@ import hashlib
 import io
 import math
 import pickle
-import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..files import FileError, PathLike
+from ..formats.pickles import check_operations
 from ..messages import reason_of, shown
 
 WIDTHS = (64, 192, 384, 256, 256)  # channels behind each convolution of AlexNet
@@ -185,12 +185,7 @@ class _Unpickler(pickle.Unpickler):
 def _unpickled(data: bytes) -> Any:
     """What a pickle holds, its operations checked before any of them is carried out."""
     stream = io.BytesIO(data)
-    for number, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-        if operation.name not in OPERATIONS:
-            raise ValueError(f"it uses the pickle operation {operation.name}, which no array needs; refused")
-        # The memo is an array that grows to twice the largest index, so a few bytes could ask for gigabytes.
-        if number >= MAX_OPERATIONS or (operation.name == "LONG_BINPUT" and argument >= MAX_OPERATIONS):
-            raise ValueError("its pickle is too large for so few arrays")
+    check_operations(stream, OPERATIONS, MAX_OPERATIONS)
     if stream.tell() != len(data):
         raise ValueError("it goes on behind its arrays")
     return _Unpickler(data).load()

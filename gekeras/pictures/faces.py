@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .gray import luma
+from ..images import luma
 
 # The long side of the picture that is searched. 640: at most about three seconds of one core, however large the photograph;
 # a face is found when its crop is at least 5 % of the long side. 128: below, windows have too few sizes.

@@ -120,7 +120,7 @@ def observe(path: Path, request: Request) -> Observation:
     """
     options = request.options
     source = images.read(path, levels=options.levels)
-    picture = gray.with_channels(source, request.channels)
+    picture = images.with_channels(source, request.channels)
     hole = holes.find(path, picture.shape[:2], options)
     truth, narrow = None, _narrow(path, source, options)
     if options.reference is not None:
@@ -142,7 +142,7 @@ def _kept_gray(item: Observation, channels: int) -> Observation:
     """The observation of a gray file: its results are gray, too, and are written with as many channels as the file has."""
 
     def join(pieces):
-        return gray.with_channels(gray.luma(item.join(pieces)), pieces.shape[-1])
+        return images.with_channels(images.luma(item.join(pieces)), pieces.shape[-1])
 
     def place(pictures, around=None):
         return item.place(pictures, around)[..., :channels]
