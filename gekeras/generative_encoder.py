@@ -5,6 +5,7 @@ Ong and Yang, "Generative Imaging and Image Processing via Generative Encoder", 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -139,6 +140,12 @@ class GenerativeEncoder:
         model.task = _describe(task, model.shape, {**known, **options.parameters}, options.forward)
         return model
 
+    def with_task(self, task: Task) -> GenerativeEncoder:
+        """The same networks for another task, as for observations of another size (`Task.of_size`)."""
+        other = copy.copy(self)
+        other.task, other._solvers, other._metrics = task, {}, {}
+        return other
+
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:
         """A named set of options, then the preset's values (except for `"paper"`), then `changes` that are not None.
 
@@ -206,7 +213,7 @@ class GenerativeEncoder:
         """Restore a batch of measurements.
 
         Args:
-            observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution.
+            observation: P(x), `[n, h, w, c]` in [-1, 1]; for superres the low resolution, of the task's size.
             options: default `self.options()`, the fast set.
             known: for a task with missing pixels the mask `[n, h, w, 1]` or `[h, w]`, 1 where a pixel is known.
             initial, callback, chunk, at_once: see `solve.Solver.solve`.
@@ -215,8 +222,8 @@ class GenerativeEncoder:
             `Solution` with `image` `[n, H, W, c]`; each image is what it would be if solved alone.
 
         Raises:
-            ValueError: no batch, a mask that is missing, not wanted or of another size, options as in `check`, or initial
-                latents of another shape.
+            ValueError: no batch, one that is not of the task's size, a mask that is missing, not wanted or of another size,
+                options as in `check`, or initial latents of another shape.
 
         Example:
             Super-resolution by a generator that knows one picture, and how bright it is:
@@ -264,13 +271,7 @@ class GenerativeEncoder:
             raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
 
     def solve_code(
-        self,
-        code,
-        options: SolveOptions | None = None,
-        *,
-        callback: Callback | None = None,
-        chunk: int = 0,
-        at_once: int | None = None,
+        self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk=0, at_once=None
     ) -> Solution:
         """As `solve`, from the code m alone `[n, k]`: all that a receiver of compressed pictures has.
 
@@ -314,14 +315,11 @@ class GenerativeEncoder:
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
-        y = _batch(observation)
-        if not self.task.masked:
-            if known is not None:
-                raise ValueError(f"task {self.task.name} takes no mask")
-            return y
-        if known is None:
-            raise ValueError(f"task {self.task.name} needs a mask: known, 1 where a pixel is known")
-        return y * full_mask(known, y.shape)
+        y = self.task.checked(_batch(observation), self.shape)
+        if self.task.masked != (known is not None):
+            needs = "needs a mask: known, 1 where a pixel is known" if self.task.masked else "takes no mask"
+            raise ValueError(f"task {self.task.name} {needs}")
+        return y if known is None else y * full_mask(known, y.shape)
 
 
 def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:

@@ -141,9 +141,10 @@ def test_the_result_is_the_library_s(succeed, small, tmp_path, preset):
     assert record["loss"] == pytest.approx(solution.loss[0], rel=1e-4)
 
 
-def test_a_larger_picture_is_reduced_and_that_is_said(succeed, tmp_path):
+def test_a_larger_picture_is_reduced_if_that_is_asked_for_and_that_is_said(succeed, refuse, tmp_path):
     wide = picture(tmp_path / "wide.png", 20, 30)
-    result = succeed(*solve(wide))
+    assert "wide.png: 30x20 is too large for superres, which makes 16x16 of smaller pictures: " in refuse(*solve(wide))
+    result = succeed(*solve(wide, "--reduce"))
     note = "wide.png: 30x20 cropped square and reduced to 4x4"
     assert result.stderr.splitlines() == [note]
     assert json.loads((tmp_path / "wide.restored.json").read_text())["note"] == note
@@ -152,6 +153,46 @@ def test_a_larger_picture_is_reduced_and_that_is_said(succeed, tmp_path):
     succeed(*solve(reduced))
     one, other = (images.read(tmp_path / f"{name}.restored.png") for name in ("wide", "reduced"))
     assert np.abs(one - other).max() < 0.2  # but for the rounding to 8 bits in between
+
+
+@pytest.mark.parametrize("mode", [[], ["--preview"]], ids=str)
+def test_pictures_of_several_sizes(succeed, tmp_path, mode):
+    """Each is solved as the small picture that it is, as it would be alone; results are in the order of the inputs."""
+    sizes = {"a": (4, 4), "b": (7, 5), "c": (4, 4), "d": (5, 5)}
+    paths = [picture(tmp_path / f"{name}.png", *size, seed=k) for k, (name, size) in enumerate(sizes.items())]
+    result = succeed(*solve(*paths, *mode, "-o", tmp_path / "out", "--panel", tmp_path / "panel.png"))
+    written = [line.partition(": ")[0] for line in result.stdout.splitlines()[:4]]
+    assert written == [str(tmp_path / "out" / f"{name}.restored.png") for name in sizes]
+    assert result.stderr.splitlines() == [
+        "b.png: 5x7 cropped square to 5x5, which the encoder sees as 4x4",
+        "d.png: 5x5, which the encoder sees as 4x4",
+    ]
+    records = [record_of(path) for path in written]
+    own = {"factor": 4, "kernel": "box"}
+    assert [record["parameters"] for record in records] == [own, own | {"size": 5}] * 2
+    assert [record["size"] for record in records] == [[4, 4], [5, 7], [4, 4], [5, 5]]
+    assert {(record["batch"], record["job"]["solves"]) for record in records} == {(2, 4)}
+    assert sum(record["seconds"] for record in records) == pytest.approx(records[0]["job"]["seconds"])
+    succeed(*solve(paths[3], *mode, "-o", tmp_path / "alone.png"))
+    one, other = (images.read(path) for path in (tmp_path / "alone.png", written[3]))
+    assert np.abs(one - other).max() <= 2.01 / 255 and one.shape == (SIDE, SIDE, 3)
+
+
+def test_a_result_agrees_with_a_measurement_of_any_size(succeed, tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(64, 192, (5, 5, 3), dtype=np.uint8)).save(path)
+    succeed(*solve(path, "--consistent", "--set", "kernel=bicubic"))
+    again = make_task("superres", SIDE, size=5, kernel="bicubic").degrade(images.read(tmp_path / "a.restored.png")[None])
+    assert np.abs(again[0] - images.read(path)).max() < 2 / 255
+
+
+def test_simulating_another_size(succeed, portrait, tmp_path):
+    line = succeed(*solve(portrait, "--preview", "--simulate", "--set", "size=5")).stdout
+    record, truth = record_of(tmp_path / "portrait.restored.png"), images.read(portrait)[None]
+    assert record["parameters"] == {"factor": 4, "kernel": "box", "size": 5} and "(bicubic: " in line
+    task = make_task("superres", SIDE, size=5)
+    plain = np.clip(bicubic(task.degrade(truth), task.factor).numpy(), -1, 1)
+    assert record["bicubic"] == pytest.approx(metrics.scores(plain[0], truth[0]), rel=1e-3)
 
 
 def test_simulate_scores_the_result_and_bicubic(succeed, portrait, tmp_path):
@@ -239,7 +280,7 @@ def test_more_pictures_than_the_memory_holds(succeed, refuse, monkeypatch, tmp_p
 
 
 def test_json_alone_on_stdout(succeed, small, tmp_path):
-    wide = picture(tmp_path / "wide.png", 20, 30)
+    wide = picture(tmp_path / "wide.png", 4, 7)
     result = succeed(*solve(small, "--json", "--panel", tmp_path / "panel.png"))
     assert json.loads(result.stdout) == json.loads((tmp_path / "small.restored.json").read_text())
     both = json.loads(succeed(*solve(small, wide, "--json")).stdout)
@@ -247,7 +288,7 @@ def test_json_alone_on_stdout(succeed, small, tmp_path):
 
 
 def test_quiet(succeed, tmp_path):
-    wide = picture(tmp_path / "wide.png", 20, 30)
+    wide = picture(tmp_path / "wide.png", 4, 7)
     result = succeed(*solve(wide, "--quiet", "--panel", tmp_path / "panel.png"))
     assert result.stdout == result.stderr == ""
     assert images.size(tmp_path / "wide.restored.png") == (SIDE, SIDE)
@@ -704,8 +745,8 @@ def bomb(path):
 
 
 def truncated(path):
-    picture(path, 64, 64)
-    path.write_bytes(path.read_bytes()[:600])
+    picture(path, 14, 14)
+    path.write_bytes(path.read_bytes()[:300])
 
 
 def animated(path):
@@ -725,7 +766,7 @@ BAD = {
     "empty.png": (Path.touch, "is an empty file"),
     "animated.gif": (animated, "animated"),
     "one.png": (lambda path: picture(path, 1, 1), "1x1 pixels is too small"),
-    "tiny.png": (lambda path: picture(path, 3, 9), "too small: superres needs at least 4x4"),
+    "long.png": (lambda path: picture(path, 3, SIDE), "16x3 is too large for superres, which makes 16x16"),
     "bomb.png": (bomb, "too large"),
     "nan.tif": (not_a_number, "NaN"),
 }
@@ -845,9 +886,20 @@ def material(tmp_path, monkeypatch, portrait, small, module):
         ("deblur", "portrait.png --set sigma=Infinity", "sigma must be above 0; received inf"),
         ("deblur", "portrait.png --set size=4", "size must be odd; received 4"),
         ("inpaint", "portrait.png --simulate --set size=half", "size must be above 0 and below 1; received 'half'"),
-        ("superres", "portrait.png --set factor=many", "factor must be a whole number above 0; received 'many'"),
-        ("superres", "portrait.png --set factor=3", "factor must divide the pictures' side, 16; received 3"),
-        ("superres", "portrait.png --set kernel=soft", "kernel must be 'box' or 'bicubic'; received 'soft'"),
+        ("superres", "small.png --tile --set size=8", "small.png: 4x4 is too small: superres needs at least 8x8 here"),
+        ("superres", "small.png second.png --reduce", "small.png: 4x4 has no more than 4 pixels a side to reduce: leave"),
+        ("superres", "second.png --reduce --tile", "reduce makes a small picture of the input, and tile needs all of it"),
+        ("denoise", "portrait.png --reduce", "reduce is for superres; denoise has no use for it"),
+        ("superres", "small.png --set size=4", "size of superres would change nothing: a picture has its own"),
+        ("superres", "second.png --simulate --set size=16", "size must be below the pictures' side, 16; received 16"),
+        (
+            "superres",
+            "wide.png --tile --set size=5",
+            "tiles and faces grow by a whole factor: size must divide 16; received 5",
+        ),
+        ("superres", "small.png --set factor=many", "factor must be a whole number above 0; received 'many'"),
+        ("superres", "small.png --set factor=3", "factor must divide the pictures' side, 16; received 3"),
+        ("superres", "small.png --set kernel=soft", "kernel must be 'box' or 'bicubic'; received 'soft'"),
         ("reconstruct", "portrait.png --set operator=5", "'5' is no operator"),
         ("denoise", "portrait.png --forward nosuch:thing", "operator 'nosuch:thing' cannot be loaded"),
         ("denoise", "portrait.png --forward given:nothing", "operator 'given:nothing' cannot be loaded"),
@@ -950,6 +1002,21 @@ def test_eval(succeed, pictures, tmp_path):
     assert len(csv.read_text().splitlines()) == 8
     before = contents(tmp_path)
     assert succeed(*arguments).stdout == table and contents(tmp_path) == before
+
+
+def test_eval_of_another_size(succeed, pictures, tmp_path):
+    """Bicubic enlargement by a fraction, and what the encoder sees."""
+    methods = ("--method", "ConvAE", "--method", "bicubic", "--method", "input")
+    common = ["eval", "--task", "superres", "--data", pictures, "--count", 2, "--batch", 2, "--set", "size=5", *methods]
+    table = succeed(*common, "-o", tmp_path / "s").stdout
+    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert rows[0]["parameters"] == {"factor": 4, "kernel": "box", "size": 5} and len(rows) == 7
+    task, truth = make_task("superres", SIDE, size=5), images.read(pictures / "p00.png")
+    y = images.from_uint8(images.to_uint8(task.degrade(truth[None])))
+    for method, made in (("bicubic", bicubic(y, task.factor)), ("input", task.lift(y))):
+        (found,) = (row for row in rows[1:] if (row["image"], row["method"]) == ("p00.png", method))
+        assert found["mse"] == pytest.approx(np.square(np.clip(made[0], -1, 1) - truth).mean(), rel=1e-4)
+    assert "| bicubic | 2 | " in table
 
 
 def test_eval_refuses(refuse, succeed, pictures, tmp_path):

@@ -491,8 +491,32 @@ def test_parameters_are_those_of_the_preset_under_the_caller_s(tiny, every_task)
     assert model.task.parameters == {"factor": 4, "kernel": "bicubic"}
     model = GenerativeEncoder.from_preset("tiny", "denoise", every_task, parameters={"sigma": 0.125})
     assert model.task.degrade.sigma == 0.125
-    with pytest.raises(ValueError, match="task superres has no sigma; it has factor, kernel"):
+    with pytest.raises(ValueError, match="task superres has no sigma; it has factor, kernel, size"):
         GenerativeEncoder.from_preset(tiny, "superres", parameters={"sigma": 1})
+
+
+def test_observations_of_another_size(tiny, superres, small, large):
+    """The task's size is the observation's; that which was trained for changes nothing."""
+    model = GenerativeEncoder.from_preset(tiny, "superres", parameters={"size": 5})
+    y = model.task.degrade(large).numpy()
+    options = dataclasses.replace(FEW, pixel_weight=0.5, consistent=True)
+    solution = model.solve(y, options)
+    assert solution.image.shape == large.shape
+    np.testing.assert_allclose(model.task.degrade(solution.image), y, atol=1e-3)
+    np.testing.assert_array_equal(model.encode(y), superres.encoder(model.task.lift(y)))
+    start = model.solve(y, dataclasses.replace(options, steps=0, starts=1, weight=0.0))
+    image = model.generate(start.latent)
+    codes = np.square(superres.encoder(model.task.observe(image)) - model.encode(y)).sum(1)
+    pixels = np.square(model.task.degrade(image) - y).sum((1, 2, 3))
+    np.testing.assert_allclose(start.loss, codes + 0.5 * pixels, rtol=1e-4)
+    for each, batch, wanted in ((model, small, "5x5x3 here; received 4x4x3"), (superres, y, "4x4x3 here; received 5x5x3")):
+        for call in (each.encode, lambda y, each=each: each.solve(y, FEW)):
+            with pytest.raises(ValueError, match=f"observations of superres are {wanted}; load the model with parameters"):
+                call(batch)
+    other = superres.with_task(model.task)
+    np.testing.assert_array_equal(other.encode(y), model.encode(y))
+    assert other.solver(FEW) is not superres.solver(FEW) and other.generator is superres.generator
+    assert superres.task.factor == 4 and superres.encode(small).shape == other.encode(y).shape
 
 
 def test_another_forward_map(tiny, every_task, small, large):

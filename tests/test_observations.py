@@ -61,6 +61,7 @@ def test_a_square(photo, size, note):
     item = observe(path, request())
     assert (item.measurements[0] == images.fit(pixels, SIDE)).all() and item.measurements.shape == (1, SIDE, SIDE, 3)
     assert item.note == (f"photo.png: {note} cropped square and reduced to 16x16" if note else "")
+    assert item.task.name == "reconstruct"
     assert (item.truth == item.measurements).all() and (item.shown == item.measurements).all() and item.known is None
     assert (item.place(item.join(item.measurements)) == item.measurements[0]).all()
 
@@ -97,7 +98,84 @@ def test_pictures_and_references_that_are_too_small(photo):
         observe(small, request("deblur"))
     with pytest.raises(images.ImageError, match=r"small.png: a reference needs at least 16x16"):
         observe(path, request("deblur", reference=small))
-    assert observe(small, request("superres")).measurements.shape == (1, 4, 4, 3)
+
+
+# ---------------------------------------------------------------------------------------------- superres of any size
+
+
+@pytest.mark.parametrize(
+    "size, note",
+    [
+        ((4, 4), ""),
+        ((3, 3), "3x3, which the encoder sees as 4x4"),
+        ((9, 9), "9x9, which the encoder sees as 4x4"),
+        ((4, 15), "15x4 cropped square to 4x4"),
+        ((10, 7), "7x10 cropped square to 7x7, which the encoder sees as 4x4"),
+    ],
+)
+def test_a_small_picture_is_the_measurement_itself(photo, size, note):
+    path, pixels = photo(*size)
+    item = observe(path, request("superres"))
+    side = min(size)
+    assert (item.measurements[0] == images.crop_square(pixels)).all() and item.measurements.shape[1] == side
+    assert item.note == (f"photo.png: {note}" if note else "") and item.size == size and item.truth is None
+    assert item.task.factor * side == SIDE and item.task.lift(item.measurements).shape == (1, SIDE, SIDE, 3)
+    reference, true = photo(SIDE, SIDE, "reference.png")
+    assert (observe(path, request("superres", reference=reference)).truth[0] == true).all()
+
+
+@pytest.mark.parametrize("size", [(SIDE, SIDE), (SIDE, 5), (3, 40), (50, 60)])
+def test_a_picture_that_superres_would_not_enlarge(photo, size):
+    """It is refused, with the ways out, which work."""
+    path, pixels = photo(*size)
+    says = rf"photo.png: {size[1]}x{size[0]} is too large for superres, which makes 16x16 of smaller pictures: "
+    says += r"--align face takes .*, --tile all .*, --reduce crops .*, --simulate tries"
+    with pytest.raises(images.ImageError, match=says):
+        observe(path, request("superres"))
+    if min(size) > 4:
+        item = observe(path, request("superres", reduce=True))
+        assert (item.measurements[0] == images.fit(pixels, 4)).all() and item.task.factor == 4
+        square = "" if size[0] == size[1] else "cropped square and "
+        assert item.note == f"photo.png: {size[1]}x{size[0]} {square}reduced to 4x4"
+    if min(size) >= SIDE:
+        assert observe(path, request("superres", simulate=True)).task.factor == 4
+    if min(size) >= 4:
+        assert observe(path, request("superres", tile=True)).measurements.shape[1:] == (4, 4, 3)
+
+
+def test_what_reduce_does_nothing_for(photo):
+    for size in ((4, 4), (3, 12)):
+        path, _ = photo(*size)
+        with pytest.raises(
+            images.ImageError, match=rf"{size[1]}x{size[0]} has no more than 4 pixels a side to reduce: leave"
+        ):
+            observe(path, request("superres", reduce=True))
+    for task in sorted(set(TASKS) - {"superres"}):
+        with pytest.raises(ValueError, match=f"reduce is for superres; {task} has no use for it"):
+            request(task, reduce=True, **({"box": (0, 0, 2, 2)} if task == "inpaint" else {}))
+    for other in ("simulate", "align", "tile"):
+        with pytest.raises(ValueError, match=f"reduce makes a small picture of the input, and {other} needs all of it"):
+            PictureOptions(reduce=True, **{other: True})
+
+
+def test_the_size_of_what_is_made_small_here(photo, monkeypatch):
+    """Of a simulation, of `reduce`, of tiles and of faces the size is a parameter; the latter two grow by a whole factor."""
+
+    def sized(size, **asked):
+        return Request(make_task("superres", SIDE, size=size), SIDE, 3, PictureOptions(**asked))
+
+    path, _ = photo(20, 20)
+    monkeypatch.setattr(observations.faces, "find", lambda picture: [faces.Box(2, 3, 8)])
+    assert observe(path, sized(7, reduce=True)).note == "photo.png: 20x20 reduced to 7x7, which the encoder sees as 4x4"
+    simulated = observe(path, sized(7, simulate=True))
+    assert simulated.measurements.shape == (1, 7, 7, 3) and simulated.truth.shape == (1, SIDE, SIDE, 3)
+    assert simulated.note == "photo.png: 20x20 reduced to 16x16"
+    assert observe(path, sized(7, align=True, simulate=True)).measurements.shape == (1, 7, 7, 3)
+    assert observe(path, sized(8, tile=True)).join(np.zeros((9, SIDE, SIDE, 3))).shape == (1, 40, 40, 3)
+    assert observe(path, sized(8, align=True)).place(np.zeros((1, SIDE, SIDE, 3))).shape == (40, 40, 3)
+    for asked in ({"tile": True}, {"tile": True, "simulate": True}, {"align": True}):
+        with pytest.raises(ValueError, match="tiles and faces grow by a whole factor: size must divide 16; received 7"):
+            sized(7, **asked)
 
 
 # --------------------------------------------------------------------------------------------------- missing pixels
@@ -291,6 +369,8 @@ def test_no_face(photo):
     path, _ = photo(40, 50)
     with pytest.raises(images.ImageError, match=r"photo.png: no face found; without alignment its center square is taken"):
         observe(path, request(align=True))
+    with pytest.raises(images.ImageError, match=r"photo.png: no face found; --reduce instead takes its center square"):
+        observe(path, request("superres", align=True))
 
 
 def test_photographs_without_a_face_are_named_together(photo, monkeypatch):

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 import warnings
 
@@ -28,11 +29,14 @@ from gekeras.operators import (
     MotionBlur,
     MultiplicativeNoise,
     Noise,
+    Resize,
     Upsample,
+    check_adjoint,
     correction,
     deserialize,
     load,
     make_task,
+    repeat,
     serialize,
 )
 
@@ -188,6 +192,51 @@ def test_bicubic_downsample_against_tensorflow_and_pillow(rng, factor):
     wide = x[:, :12]
     expected = tf.image.resize(wide, (12 // factor, 24 // factor), method="bicubic", antialias=True)
     np.testing.assert_allclose(Downsample(factor, "bicubic")(tf.constant(wide)), expected, atol=1e-5)
+
+
+SIZES = [(16, 16), (16, 12), (16, 5), (9, 4), (7, 6), (16, 1), (5, 16), (4, 9)]  # from, to
+
+
+@pytest.mark.parametrize("kernel", ["box", "bicubic"])
+@pytest.mark.parametrize("side, size", SIZES)
+def test_resize(rng, side, size, kernel):
+    """<A x, y> = <x, A^T y>, and of a constant the constant; in JSON and in a graph it is the same."""
+    operator = Resize(side, size, kernel)
+    assert check_adjoint(operator, (side, side, 3)) < 1e-6 and operator.linear
+    np.testing.assert_allclose(operator(tf.fill((1, side, side, 2), 0.7)), np.full((1, size, size, 2), 0.7), atol=1e-6)
+    x = tf.constant(rng.normal(size=(2, side, side, 3)))
+    small = operator(x)
+    assert small.shape == (2, size, size, 3) and small.dtype == tf.float64
+    again = deserialize(json.loads(json.dumps(serialize(operator))))
+    np.testing.assert_array_equal(again(x), small)
+    compiled = tf.function(operator, input_signature=[tf.TensorSpec([None, side, side, 3], tf.float64)])
+    np.testing.assert_allclose(compiled(x), small, atol=1e-12)
+
+
+def test_resize_by_area_against_whole_blocks(rng):
+    """Each pixel repeated `size` times is a grid of which a new pixel is a whole block."""
+    for side, size in SIZES:
+        x = rng.normal(size=(2, side, side, 3))
+        fine = x.repeat(size, axis=1).repeat(size, axis=2)
+        expected = block_reduce(fine, (1, side, side, 1), np.mean)
+        np.testing.assert_allclose(Resize(side, size)(tf.constant(x)), expected, atol=1e-12)
+
+
+def test_resize_by_a_whole_factor(rng):
+    x = tf.constant(rng.normal(size=(2, 12, 12, 3)))
+    for kernel in ("box", "bicubic"):
+        for factor in (1, 2, 3):
+            down = Downsample(factor, kernel)
+            np.testing.assert_allclose(Resize(12, 12 // factor, kernel)(x), down(x), atol=1e-12)
+            y = down(x)
+            np.testing.assert_allclose(Resize(12, 12 // factor, kernel).adjoint(y), down.adjoint(y), atol=1e-12)
+    np.testing.assert_allclose(Resize(12, 36)(x), Upsample(3)(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("side, size", SIZES)
+def test_bicubic_resize_against_pillow(rng, side, size):
+    x = rng.uniform(-0.5, 0.5, (side, side, 3)).astype(np.float32)  # the cubic's overshoot stays in [-1, 1]
+    np.testing.assert_allclose(Resize(side, size, "bicubic")(x[None])[0], images.resize(x, size), atol=1e-5)
 
 
 def test_upsample_against_a_kronecker_product(rng):
@@ -539,11 +588,18 @@ def test_factors_that_are_refused():
 def test_kernels_that_are_refused():
     with pytest.raises(ValueError, match="kernel must be 'box' or 'bicubic'; received 'lanczos'"):
         Downsample(2, "lanczos")
+    with pytest.raises(ValueError, match="kernel must be 'box' or 'bicubic'; received 'nearest'"):
+        Resize(4, 3, "nearest")
 
 
 def test_sides_that_are_no_multiple_are_refused():
     with pytest.raises(ValueError, match="multiples of 4; received 8 x 10"):
         Downsample(4)(tf.zeros((1, 8, 10, 3)))
+    resize = Resize(8, 5)
+    for apply, shape, side in ((resize, [1, 8, 9, 3], 8), (resize.adjoint, [1, 8, 8, 3], 5)):
+        says = re.escape(f"pictures of {side}x{side} are needed; received shape {shape}")
+        with pytest.raises(ValueError, match=says):
+            apply(tf.zeros(shape))
 
 
 def test_unknown_names_are_refused():
@@ -689,6 +745,73 @@ def test_superres(rng, factor, kernel):
     assert task.exact and not task.masked and task.measure is task.degrade
 
 
+@pytest.mark.parametrize("kernel", ["box", "bicubic"])
+@pytest.mark.parametrize("size, low", [(3, 4), (5, 4), (8, 4), (15, 4), (1, 4), (12, 16), (4, 16)])
+def test_superres_of_any_size(rng, size, low, kernel):
+    """A reduces to that size; E sees it resized to the size that it was trained with, each pixel repeated, on both sides."""
+    factor = 16 // low
+    task = make_task("superres", 16, factor=factor, kernel=kernel, size=size)
+    x = tf.constant(rng.normal(size=(2, 16, 16, 3)))
+    y = task.degrade(x)
+    np.testing.assert_allclose(y, Resize(16, size, kernel)(x), atol=1e-12)
+    seen = Resize(size, low, "box" if size > low else "bicubic")(y)
+    np.testing.assert_array_equal(task.lift(y), repeat(seen, factor))
+    np.testing.assert_array_equal(task.forward(x), task.observe(x))
+    assert task.exact and task.measure is task.degrade and task.factor * size == 16 and task.seen(16) == low
+    assert isinstance(task.factor, int) == (16 % size == 0)
+    np.testing.assert_allclose(operators.bicubic(y, task.factor).shape, x.shape)
+    again = make_task(task.name, 16, **json.loads(json.dumps(task.parameters)))
+    assert serialize(again.forward) == serialize(task.forward) and again.parameters == task.parameters
+    corrected = x + correction(task.measure, y / 2 - task.measure(x))
+    np.testing.assert_allclose(task.measure(corrected), y / 2, atol=1e-6)
+
+
+def test_superres_of_the_size_that_was_trained_for_is_as_it_was():
+    plain = make_task("superres", 16)
+    for task in (make_task("superres", 16, size=4), make_task("superres", 16, size=5).of_size(4, 16), plain.of_size(4, 16)):
+        assert task.parameters == {"factor": 4, "kernel": "box"} and (task.factor, type(task.factor)) == (4, int)
+        for part in ("degrade", "lift", "forward", "measure"):
+            assert serialize(getattr(task, part)) == serialize(getattr(plain, part))
+
+
+def test_a_task_of_another_size_keeps_its_forward_map(rng):
+    task = make_task("superres", 16, kernel="bicubic")
+    other = task.of_size(5, 16)
+    assert other.parameters == {"factor": 4, "kernel": "bicubic", "size": 5} and other.of_size(5, 16) is other
+    assert serialize(other.forward) == serialize(make_task("superres", 16, **other.parameters).forward)
+    for name, same in (("identity", False), ("degrade", True)):
+        named = task.with_forward(name).of_size(5, 16)
+        assert (serialize(named.forward) == serialize(other.forward)) == same
+        assert named.parameters == other.parameters
+    with pytest.raises(ValueError, match="observations of deblur have one size; there is none of 5x5"):
+        make_task("deblur", 16).of_size(5, 16)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, "many", True, 16, 20])
+def test_sizes_that_are_refused(size):
+    says = "size must be below the pictures' side, 16" if size in (16, 20) else "size must be a whole number above 0"
+    with pytest.raises(ValueError, match=says):
+        make_task("superres", 16, size=size)
+
+
+def test_observations_of_another_size_are_refused(rng):
+    picture = (16, 16, 3)
+    way = r"; load the model with parameters=\{'size': 20\} for those of 20x20"
+    for task, wanted, extra in (
+        (make_task("superres", 16), "4x4x3", way),
+        (make_task("superres", 16, size=5), "5x5x3", way),
+        (make_task("deblur", 16), "16x16x3", ""),
+        (make_task("sense", 16, operator="gekeras.operators.linear:Downsample"), "4x4x3", ""),
+    ):
+        y = task.degrade(tf.zeros((2, *picture)), tf.constant(SEED))
+        assert task.checked(y, picture) is y and task.checked(y, None) is y
+        for other in ((2, 6, 6, 3), (2, *y.shape[1:3], 1), (2, 7)):
+            size = "x".join(map(str, other[1:]))
+            says = rf"^observations of {task.name} are {wanted} here; received {size}{extra}$"
+            with pytest.raises(ValueError, match=says):
+                task.checked(np.zeros(other, np.float32), picture)
+
+
 def test_reconstruct_loses_nothing(rng):
     task = make_task("reconstruct")
     x = tf.constant(rng.normal(size=(2, 8, 8, 3)))
@@ -733,6 +856,7 @@ def test_the_blur_scales_with_the_resolution(resolution, sigma, size):
         ("superres", {"factor": 2}),
         ("superres", {}),
         ("superres", {"kernel": "bicubic"}),
+        ("superres", {"size": 20}),
         ("reconstruct", {}),
         ("denoise", {}),
         ("denoise", {"sigma": 0.1}),

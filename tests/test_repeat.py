@@ -25,7 +25,12 @@ SEED = {**FEW, "seed": 7}
 def folder(tmp_path, monkeypatch, rng):
     """With a photograph larger than a picture, one of a picture's size, and a mask for it, as the current one."""
     monkeypatch.chdir(tmp_path)
-    for name, height, width in (("photo.png", SIDE + 8, SIDE + 4), ("a.png", SIDE, SIDE), ("b.png", SIDE, SIDE)):
+    for name, height, width in (
+        ("photo.png", SIDE + 8, SIDE + 4),
+        ("a.png", SIDE, SIDE),
+        ("b.png", SIDE, SIDE),
+        ("small.png", 5, 6),
+    ):
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / name)
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[3:8, 2:6] = 255
@@ -78,7 +83,10 @@ SIMULATE = PictureOptions(simulate=True)
             "photo.png",
             "superres",
             {"forward": "identity"},
-            {"changes": {**SEED, "prior": "norm", "weight": 0.5, "consistent": True}},
+            {
+                "pictures": PictureOptions(reduce=True),
+                "changes": {**SEED, "prior": "norm", "weight": 0.5, "consistent": True},
+            },
         ),
         ("a.png", "inpaint", {}, {"pictures": PictureOptions(box=(2, 3, 4, 5)), "samples": 2}),
         (
@@ -95,6 +103,7 @@ SIMULATE = PictureOptions(simulate=True)
             {"pictures": PictureOptions(reference="gray-b.png", levels=(0.0, 128.0)), "preview": True},
         ),
         ("photo.png", "superres", {}, {"pictures": PictureOptions(tile=True), "preview": True}),
+        ("small.png", "superres", {"parameters": {"kernel": "bicubic"}}, {"preview": True}),
     ],
 )
 def test_a_record_repeats_its_restoration(every_task, name, task, model, given):
@@ -114,7 +123,7 @@ def test_networks_of_one_s_own_too(tiny):
     parts = {name: tiny.folder / name for name in ("generator", "encoder-superres", "decoder-superres")}
     custom = CustomNetworks(*parts.values(), generator_range=(-1, 1))
     changes = {**FEW, "finalists": 1, "probes": 0}
-    first = files(["a.png"], ModelOptions("superres", custom=custom), changes=changes, outputs=Outputs("1.png"))[0]
+    first = files(["small.png"], ModelOptions("superres", custom=custom), changes=changes, outputs=Outputs("1.png"))[0]
     assert first.record["preset"] is first.record["checksums"] is None
     np.testing.assert_array_equal(again(first.record, "2.png").image, first.image)
 
@@ -129,7 +138,7 @@ def test_what_a_record_says_of_the_files_and_the_job(tiny, models, monkeypatch):
     assert records[0]["faces"] == [[2.5, 1, 12], [0, 4, 12]] and records[0]["input"] == "photo.png"
     assert records[0]["pictures"] == {
         **dict.fromkeys(("mask", "box", "reference")),
-        **dict.fromkeys(("simulate", "tile", "skip_faceless"), False),
+        **dict.fromkeys(("simulate", "tile", "skip_faceless", "reduce"), False),
         "align": True,
         "levels": [],
     }
@@ -146,7 +155,7 @@ def test_what_a_record_says_of_the_files_and_the_job(tiny, models, monkeypatch):
 def test_what_json_has_no_form_for(models):
     """Is told before nothing, as text: it takes no result along."""
     model = ModelOptions("superres", "tiny", models, parameters={"factor": np.int64(4), "kernel": "box"})
-    (result,) = files(["a.png"], model, outputs=Outputs("1.png"), preview=True)
+    (result,) = files(["small.png"], model, outputs=Outputs("1.png"), preview=True)
     assert result.record["parameters_given"] == {"factor": 4, "kernel": "box"}
     assert json.loads(Path("1.json").read_text()) == result.record
 

@@ -83,7 +83,8 @@ def test_what_it_tells(folder, model):
         ({"outputs": Outputs(panel="p00.png")}, "p00.png is an input"),
         ({"outputs": Outputs(panel="p00.restored.png")}, "p00.restored.png is a result"),
         ({"outputs": Outputs("no/such/folder")}, "does not exist"),
-        ({"fidelity": "perfect"}, "unknown fidelity 'perfect'"),
+        ({}, "p00.png: 16x16 is too large for superres, which makes 16x16 of smaller pictures: --align face takes"),
+        ({"fidelity": "perfect", "pictures": PictureOptions(simulate=True)}, "unknown fidelity 'perfect'"),
         ({"inputs": []}, "one picture file or more, in a list; received \\[\\]"),
         ({"inputs": "p00.png"}, "in a list; received 'p00.png'"),
         ({"inputs": ["."]}, r"\.: is a folder"),
@@ -121,6 +122,8 @@ def test_networks_that_would_not_be_looked_at(folder, model):
         ("inpaint", {"size": 0.2}, {"box": (1, 1, 3, 3), "simulate": True}, {}, "size of inpaint would change nothing"),
         ("inpaint", {"size": 0.2}, {"simulate": True}, {}, None),
         ("superres", {"kernel": "bicubic"}, {}, {}, None),
+        ("superres", {"size": 5}, {}, {"consistent": True}, "size of superres would change nothing: a picture has its own"),
+        *(("superres", {"size": 8}, {way: True}, {}, None) for way in ("simulate", "reduce", "tile", "align")),
         ("mine", {"operator": "Noise"}, {}, {}, None),
     ],
 )
@@ -181,10 +184,26 @@ def test_a_gray_file_is_restored_in_gray(folder, model):
             assert np.ptp(np.asarray(film.convert("RGB")).astype(int), axis=-1).max() == 0
 
 
+def test_sizes_that_only_the_networks_tell(folder, model):
+    """Of a generator of one's own, or of a task that is not what its name says."""
+    own = CustomNetworks(generator=lambda z: z[:, :1, None, None] * np.ones((1, 32, 32, 3), np.float32), latent_size=2)
+    small, large = [Path("p00.png")], [Path("p00.png"), Path("large.png")]
+    Image.new("RGB", (9, 16)).save("large.png")
+    for networks in (model(custom=own), model("reconstruct"), model(parameters={"factor": 1})):
+        effects.check_sizes(small, networks, PictureOptions())
+    effects.check_sizes(large, model(parameters={"operator": "Noise"}), PictureOptions())
+    for asked in ("simulate", "tile", "align", "reduce"):
+        effects.check_sizes(large, model(), PictureOptions(**{asked: True}))
+    for networks in (model(), model(parameters={"factor": 1, "size": 5})):
+        with pytest.raises(ValueError, match=r"p00.png: 16x16 is too large for superres"):
+            effects.check_sizes(large, networks, PictureOptions())
+
+
 def test_files_and_places_are_refused_before_tensorflow(folder):
+    Image.new("RGB", (64, 10)).save("large.png")
     program = """
 import sys, gekeras
-for inputs, output in (["no.png"], None), (["p00.png"], "p00.xyz"), (["p00.png", "p01.png"], "a.png"):
+for inputs, output in (["no.png"], None), (["p00.png"], "p00.xyz"), (["p00.png", "p01.png"], "a.png"), (["large.png"], None):
     try:
         gekeras.restore.files(inputs, "superres", outputs=gekeras.restore.Outputs(output))
     except ValueError:

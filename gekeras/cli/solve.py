@@ -54,7 +54,7 @@ GROUPS = {
         "as_json",
         "quiet",
     ),
-    "Picture": ("align", "skip_faceless", "tile", "mask", "box", "levels", "parameters"),
+    "Picture": ("align", "skip_faceless", "tile", "reduce", "mask", "box", "levels", "parameters"),
     "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed", "batch"),
 }
@@ -75,6 +75,7 @@ GROUPS = {
 @option_of(PictureOptions, "align", type=click.Choice(["face"]), is_flag=False, default=None)
 @option_of(PictureOptions, "skip_faceless")
 @option_of(PictureOptions, "tile")
+@option_of(PictureOptions, "reduce")
 @option_of(PictureOptions, "levels", metavar="LOW,HIGH")
 @option_of(PictureOptions, "reference", type=FILE, metavar="FILE")
 @click.option("--preview", is_flag=True, help="The autoencoder's own picture, at once, without solving.")
@@ -109,6 +110,7 @@ def solve(
     align,
     skip_faceless,
     tile,
+    reduce,
     levels,
     reference,
     preview,
@@ -124,6 +126,8 @@ def solve(
 ):
     """Restore pictures. Several are solved together, as many at once as the memory holds.
 
+    superres takes pictures smaller than the model's as they are, of any size.
+
     \b
     Examples:
       gekeras solve --task superres small.png
@@ -135,7 +139,7 @@ def solve(
       gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
     """
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
-    pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference, levels, skip_faceless)
+    pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference, levels, skip_faceless, reduce)
 
     from .. import restore
 

@@ -17,8 +17,8 @@ class PictureOptions:
     """What is asked of every picture of a call.
 
     Raises:
-        ValueError: mask and box, align and tile, or simulate and reference together, skip_faceless without align, or levels
-            that are none.
+        ValueError: mask and box, align and tile, simulate and reference, or reduce and one of align, tile and simulate
+            together, skip_faceless without align, or levels that are none.
 
     Example:
         >>> PictureOptions(box=(20, 24, 24, 24)).simulate
@@ -50,6 +50,11 @@ class PictureOptions:
     skip_faceless: bool = setting(
         False, "With align: leave out photographs in which no face is found, instead of refusing all."
     )
+    reduce: bool = setting(
+        False,
+        "superres: crop a large picture square and reduce it to the size that the encoder was trained with, instead of "
+        "refusing it.",
+    )
 
     def __post_init__(self):
         as_paths(self, "mask", "reference")
@@ -61,8 +66,16 @@ class PictureOptions:
             raise ValueError("simulate takes the input itself as the truth: leave out the reference, or simulate")
         if self.skip_faceless and not self.align:
             raise ValueError("skip_faceless leaves out photographs in which align finds no face: give align, too")
+        whole = [name for name in ("simulate", "align", "tile") if getattr(self, name)]
+        if self.reduce and whole:
+            raise ValueError(f"reduce makes a small picture of the input, and {whole[0]} needs all of it: give one of them")
         rising = len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf
         require(not self.levels or rising, "levels must be two numbers that rise, those of black and white", self.levels)
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether superres takes the input itself as the small picture, of whatever size, and makes none of it first."""
+        return not (self.simulate or self.align or self.tile or self.reduce)
 
     @property
     def companions(self) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from .linear import Downsample as Downsample
 from .linear import GaussianBlur as GaussianBlur
 from .linear import Measure as Measure
 from .linear import MotionBlur as MotionBlur
+from .linear import Resize as Resize
 from .linear import Upsample as Upsample
 from .linear import bicubic as bicubic
 from .linear import repeat as repeat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from fractions import Fraction
 
 import numpy as np
 import tensorflow as tf
@@ -22,22 +23,41 @@ def repeat(images: tf.Tensor, factor: int) -> tf.Tensor:
     return tf.repeat(tf.repeat(images, factor, axis=1), factor, axis=2)
 
 
-def bicubic(images: tf.Tensor, factor: int) -> tf.Tensor:
+def bicubic(images: tf.Tensor, factor: int | Fraction) -> tf.Tensor:
     """`[n, h, w, c]` enlarged by Keys' cubic (a = -1/2), the interpolation a user would do without a model."""
-    size = [side * factor for side in images.shape[1:3]]
+    size = [round(side * factor) for side in images.shape[1:3]]
     return tf.image.resize(images, size, method="bicubic")
 
 
 @functools.lru_cache(maxsize=64)
-def cubic_matrix(length: int, factor: int) -> np.ndarray:
-    """`[length / factor, length]`: bicubic reduction, Keys' cubic (a = -1/2) widened by the factor (antialiased).
+def box_matrix(length: int, size: int) -> np.ndarray:
+    """`[size, length]`: the mean over each new pixel, an old one counting as far as it lies in it. Rows sum to 1."""
+    new, old = np.arange(size)[:, None] * length, np.arange(length) * size  # whole numbers: both in units of 1 / size
+    shared = np.minimum(new + length, old + size) - np.maximum(new, old)
+    return np.maximum(shared, 0) / length
+
+
+@functools.lru_cache(maxsize=64)
+def cubic_matrix(length: int, size: int) -> np.ndarray:
+    """`[size, length]`: Keys' cubic (a = -1/2), for a reduction widened by its factor (antialiased).
 
     Rows sum to 1; at the borders the weights that fall outside are left out, as Pillow and TensorFlow do.
     """
-    centers = (np.arange(length // factor) + 0.5) * factor
-    t = np.abs(np.arange(length) + 0.5 - centers[:, None]) / factor
+    factor = length / size
+    centers = (np.arange(size) + 0.5) * factor
+    t = np.abs(np.arange(length) + 0.5 - centers[:, None]) / max(factor, 1.0)
     weights = np.where(t < 1, (1.5 * t - 2.5) * t**2 + 1, np.where(t < 2, ((-0.5 * t + 2.5) * t - 4) * t + 2, 0))
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+MATRICES = {"box": box_matrix, "bicubic": cubic_matrix}
+
+
+def known_kernel(kernel: str) -> str:
+    """Raises ValueError for a kernel that is none of `MATRICES`."""
+    if kernel not in MATRICES:
+        raise ValueError(f"kernel must be 'box' or 'bicubic'; received {kernel!r}")
+    return kernel
 
 
 @register
@@ -57,9 +77,7 @@ class Downsample(Operator):
     linear = True
 
     def __init__(self, factor: int = 4, kernel: str = "box"):
-        self.factor, self.kernel = whole("factor", factor), kernel
-        if kernel not in ("box", "bicubic"):
-            raise ValueError(f"kernel must be 'box' or 'bicubic'; received {kernel!r}")
+        self.factor, self.kernel = whole("factor", factor), known_kernel(kernel)
 
     def __call__(self, images, seed=None):
         n, (h, w, c), f = tf.shape(images)[0], images.shape[1:], self.factor
@@ -68,7 +86,7 @@ class Downsample(Operator):
         if f == 1:
             return images
         if self.kernel == "bicubic":
-            return resampled(images, cubic_matrix(h, f), cubic_matrix(w, f))
+            return resampled(images, cubic_matrix(h, h // f), cubic_matrix(w, w // f))
         return tf.reduce_mean(tf.reshape(images, (n, h // f, f, w // f, f, c)), axis=(2, 4))
 
     def adjoint(self, measurement):
@@ -76,8 +94,8 @@ class Downsample(Operator):
         f = self.factor
         if self.kernel == "box" or f == 1:
             return repeat(measurement, f) / f**2
-        h, w = (side * f for side in measurement.shape[1:3])
-        return resampled(measurement, cubic_matrix(h, f).T, cubic_matrix(w, f).T)
+        h, w = measurement.shape[1:3]
+        return resampled(measurement, cubic_matrix(h * f, h).T, cubic_matrix(w * f, w).T)
 
     def get_config(self):
         return {"factor": self.factor, "kernel": self.kernel}
@@ -107,6 +125,48 @@ class Upsample(Operator):
 
     def get_config(self):
         return {"factor": self.factor}
+
+
+@register
+class Resize(Operator):
+    """Square pictures of `side` pixels as ones of `size`, whatever their ratio: A x = M x M^T of each channel.
+
+    Args:
+        side, size: whole numbers above 0.
+        kernel: `"box"` (the mean over the area of each new pixel) or `"bicubic"` (antialiased if it reduces).
+
+    Example:
+        >>> Resize(3, 2)(tf.reshape(tf.range(9.0), (1, 3, 3, 1)))[0, ..., 0].numpy().round(3)
+        array([[1.333, 2.667],
+               [5.333, 6.667]], dtype=float32)
+    """
+
+    linear = True
+
+    def __init__(self, side: int, size: int, kernel: str = "box"):
+        self.side, self.size, self.kernel = whole("side", side), whole("size", size), known_kernel(kernel)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """M `[size, side]`."""
+        return MATRICES[self.kernel](self.side, self.size)
+
+    def __call__(self, images, seed=None):
+        check_side(images, self.side)
+        return resampled(images, self.matrix, self.matrix)
+
+    def adjoint(self, measurement):
+        check_side(measurement, self.size)
+        return resampled(measurement, self.matrix.T, self.matrix.T)
+
+    def get_config(self):
+        return {"side": self.side, "size": self.size, "kernel": self.kernel}
+
+
+def check_side(images: tf.Tensor, side: int) -> None:
+    """Raise ValueError for pictures `[n, h, w, c]` of another height or width."""
+    if tuple(images.shape[1:3]) != (side, side):
+        raise ValueError(f"pictures of {side}x{side} are needed; received shape {list(images.shape)}")
 
 
 def gaussian(sigma: float, size: int) -> np.ndarray:

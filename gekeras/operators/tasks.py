@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import tensorflow as tf
 
-from .base import Adjoint, Compose, Identity, Operator, load
-from .linear import Downsample, GaussianBlur, Upsample
+from .base import Adjoint, Compose, Identity, Operator, load, whole
+from .linear import Downsample, GaussianBlur, Resize, Upsample
 from .masks import BlockMask
 from .noise import Noise
 
@@ -23,7 +24,7 @@ class Task:
         lift: measurement -> x_dagger of the encoder's size.
         forward: S, applied to G(z) in the objective, after the picture's mask if it has one.
         measure: A, the linear part of P, or None where P has none that is known.
-        factor: side of the picture over the side of the measurement.
+        factor: side of the picture over the side of the measurement; a fraction where that is no whole number.
         parameters: what `make_task` needs beside the name to make this task again.
 
     Example:
@@ -40,7 +41,7 @@ class Task:
     lift: Operator = field(default_factory=Identity)
     forward: Operator = field(default_factory=Identity)
     measure: Operator | None = field(default_factory=Identity)
-    factor: int = 1
+    factor: int | Fraction = 1
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,6 +64,48 @@ class Task:
     def observe(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """x_dagger = lift(P(x)), what the encoder sees."""
         return self.lift(self.degrade(images, seed))
+
+    def checked(self, measurement, shape: tuple[int, int, int] | None):
+        """The measurements `[n, ...]` themselves.
+
+        Args:
+            shape: (h, w, c) of the pictures; None: not known, and nothing is checked.
+
+        Raises:
+            ValueError: x_dagger of them is not of that shape.
+        """
+        try:
+            right = shape is None or tuple(self.lift(measurement[:1]).shape[1:]) == tuple(shape)
+        except (ValueError, tf.errors.InvalidArgumentError):
+            right = False
+        if right:
+            return measurement
+        wanted = self.degrade(tf.zeros((1, *shape)), tf.constant([0, 0])).shape[1:]
+        wanted, found = ("x".join(map(str, sides)) for sides in (wanted, measurement.shape[1:]))
+        way = "; load the model with parameters={'size': 20} for those of 20x20" if self.sizable else ""
+        raise ValueError(f"observations of {self.name} are {wanted} here; received {found}{way}")
+
+    @property
+    def sizable(self) -> bool:
+        """Whether the measurement may have any size below the picture's: of superres."""
+        return self.factor > 1 and "factor" in self.parameters
+
+    def seen(self, resolution: int) -> int | None:
+        """The side that E sees a measurement of superres with; None of another task."""
+        return resolution // self.parameters["factor"] if self.sizable else None
+
+    def of_size(self, size: int, resolution: int) -> Task:
+        """This task, S included, for measurements of that side; itself where it has them.
+
+        Raises ValueError if the task has no size, or as its function.
+        """
+        if self.factor * size == resolution:
+            return self
+        if not self.sizable:
+            raise ValueError(f"observations of {self.name} have one size; there is none of {size}x{size}")
+        task = make_task(self.name, resolution, **{**self.parameters, "size": size})
+        usual = isinstance(self.forward, Compose) and self.forward.operators == (self.measure, self.lift)
+        return task if usual else replace(task, forward=self.forward)
 
     def with_forward(self, name: str) -> Task:
         """This task with another S: `identity`, `degrade` (P itself, lifted; not for random ones), or `module:object`.
@@ -105,12 +148,28 @@ def deblur(resolution: int = 128, sigma: float | None = None, size: int | None =
     return Task("deblur", blur, measure=blur, parameters=blur.get_config())
 
 
-def superres(resolution: int = 128, factor: int = 4, kernel: str = "box") -> Task:
-    """The picture at 1/factor, enlarged again; S does the same to G(z), so both sides of E are alike."""
-    down, up = Downsample(factor, kernel), Upsample(factor)
-    if resolution % down.factor:
+def superres(resolution: int = 128, factor: int = 4, kernel: str = "box", size: int | None = None) -> Task:
+    """A small picture, enlarged again; S does the same to G(z), so both sides of E are alike.
+
+    Args:
+        factor: E sees pictures of side / factor, each pixel repeated: what it was trained with.
+        kernel: how the picture became small, see `Downsample`.
+        size: side of the small picture, by default side / factor; one of another size is resized to that for E.
+    """
+    known, up = Downsample(factor, kernel), Upsample(factor)
+    if resolution % known.factor:
         raise ValueError(f"factor must divide the pictures' side, {resolution}; received {factor!r}")
-    return Task("superres", down, up, Compose(down, up), down, down.factor, down.get_config())
+    low = resolution // known.factor
+    if size is None or whole("size", size) == low:
+        return Task("superres", known, up, Compose(known, up), known, known.factor, known.get_config())
+    if size >= resolution:
+        raise ValueError(f"size must be below the pictures' side, {resolution}; received {size!r}")
+    size, ratio = int(size), Fraction(resolution, int(size))
+    fits = ratio.denominator == 1
+    down = Downsample(int(ratio), kernel) if fits else Resize(resolution, size, kernel)
+    lift = Compose(Resize(size, low, "box" if size > low else "bicubic"), up)
+    parameters = {**known.get_config(), "size": size}
+    return Task("superres", down, lift, Compose(down, lift), down, int(ratio) if fits else ratio, parameters)
 
 
 TASKS = {"reconstruct": reconstruct, "denoise": denoise, "inpaint": inpaint, "deblur": deblur, "superres": superres}

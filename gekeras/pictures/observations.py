@@ -14,7 +14,7 @@ import numpy as np
 from .. import images
 from ..config import PictureOptions
 from ..operators import Identity, Task, bicubic
-from . import faces, gray, holes, tiles
+from . import faces, gray, holes, sizes, tiles
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Request:
         seed: of the degradation that `options.simulate` asks for.
 
     Raises:
-        ValueError: a mask or a box for a task that has none, or neither for one that needs to know what is missing.
+        ValueError: a mask or a box for a task that has none, or neither for one that needs to know what is missing; reduce
+            for another task than superres; tiles or faces that would not grow by a whole factor.
     """
 
     task: Task
@@ -42,6 +43,12 @@ class Request:
             raise ValueError(f"a mask or a box is for inpaint; {self.task.name} has none")
         if self.task.masked and not hole and not self.options.simulate:
             raise ValueError(f"{self.task.name} needs to know what is missing: give a mask or a box, or simulate")
+        if self.options.reduce and not self.task.sizable:
+            raise ValueError(f"reduce is for superres; {self.task.name} has no use for it")
+        pasted = self.options.tile or (self.options.align and not self.options.simulate)
+        if pasted and int(self.task.factor) != self.task.factor:
+            rule = f"tiles and faces grow by a whole factor: size must divide {self.resolution}"
+            raise ValueError(f"{rule}; received {self.resolution // self.task.factor}")
 
     @property
     def side(self) -> int:
@@ -65,6 +72,7 @@ class Observation:
         size: (height, width) of the file as read; (0, 0) of an observation that is of no file.
         boxes: (left, top, side) in pixels of the file of each face that is a piece; None where no faces were looked for.
         note: what was done to the file, for the user.
+        task: whose measurements these are: of superres of the file's own size.
     """
 
     path: Path
@@ -77,6 +85,7 @@ class Observation:
     size: tuple[int, int] = (0, 0)
     boxes: list[tuple[float, float, float]] | None = None
     note: str = ""
+    task: Task | None = None
 
 
 class NoFace(images.ImageError):
@@ -115,8 +124,8 @@ def observe(path: Path, request: Request) -> Observation:
 
     Raises:
         NoFace: a photograph in which `align` finds none.
-        ValueError: an unreadable file, a picture that is too small, a mask or a box as `holes.find` refuses it or that lies
-            beside what is solved, a reference of another size.
+        ValueError: an unreadable file, a picture that is too small or, for superres, too large, a mask or a box as
+            `holes.find` refuses it or that lies beside what is solved, a reference of another size.
     """
     options = request.options
     source = images.read(path, levels=options.levels)
@@ -126,6 +135,7 @@ def observe(path: Path, request: Request) -> Observation:
     if options.reference is not None:
         truth = images.read(options.reference, request.channels, options.levels)
         narrow = _notes(narrow, _narrow(options.reference, truth, options))
+    request = _as_it_is(path, picture.shape[:2], request)
     if min(picture.shape[:2]) < request.side and not options.align:
         height, width, _ = picture.shape
         side, name = request.side, request.task.name
@@ -134,20 +144,24 @@ def observe(path: Path, request: Request) -> Observation:
     item = cut(path, picture, None if hole is None else hole.known, truth, request)
     colorless = gray.is_gray(source)
     dropped = "" if colorless or request.channels == 3 else f"{path.name}: colors dropped, the model's pictures are gray"
-    item = replace(item, size=picture.shape[:2], note=_notes(narrow, hole and hole.note, dropped, item.note))
-    return _kept_gray(item, source.shape[-1]) if colorless and request.channels == 3 else item
+    note = _notes(narrow, hole and hole.note, dropped, item.note)
+    item = replace(item, size=picture.shape[:2], task=request.task, note=note)
+    return gray.kept(item, source.shape[-1]) if colorless and request.channels == 3 else item
 
 
-def _kept_gray(item: Observation, channels: int) -> Observation:
-    """The observation of a gray file: its results are gray, too, and are written with as many channels as the file has."""
+def _as_it_is(path: Path, size: tuple[int, int], request: Request) -> Request:
+    """The request for a picture of (height, width): one that superres takes as it is is a measurement of its own size.
 
-    def join(pieces):
-        return images.with_channels(images.luma(item.join(pieces)), pieces.shape[-1])
-
-    def place(pictures, around=None):
-        return item.place(pictures, around)[..., :channels]
-
-    return replace(item, join=join, place=place)
+    Raises ImageError for one that is too large, or that there is nothing to reduce of.
+    """
+    if not request.task.sizable:
+        return request
+    if request.options.reduce:
+        sizes.check_larger(path, size, request.side)
+    if not request.options.as_it_is:
+        return request
+    sizes.check_smaller(path, size, request.resolution)
+    return replace(request, task=request.task.of_size(min(size), request.resolution))
 
 
 def _narrow(path: Path, picture: np.ndarray, options: PictureOptions) -> str:
@@ -178,21 +192,16 @@ def _square(path, picture, known, truth, request: Request) -> Observation:
     hole = None if known is None else holes.cut_known(known, lambda mask: images.fit(mask, side))[None]
     if hole is not None:
         holes.check_square(path, picture.shape[:2], hole)
-    note = _fitted(path, picture, side)
+    seen = None if request.options.simulate else request.task.seen(request.resolution)
+    note = sizes.described(path.name, picture.shape[:2], side, seen)
     if truth is not None:
         reference, full = request.options.reference, request.resolution
         if min(truth.shape[:2]) < full:
             raise images.ImageError(reference, f"a reference needs at least {full}x{full}")
-        note, truth = _notes(note, _fitted(reference, truth, full)), images.fit(truth, full)[None]
+        told = sizes.described(reference.name, truth.shape[:2], full)
+        note, truth = _notes(note, told), images.fit(truth, full)[None]
     y, hole = _measure(square, hole, request)
     return Observation(path, y, hole, y, _truth(square, truth, request), _same, _first, note=note)
-
-
-def _fitted(path: Path, picture: np.ndarray, side: int) -> str:
-    """What `images.fit` does to a picture."""
-    height, width, _ = picture.shape
-    same = (height, width) == (side, side)
-    return "" if same else f"{path.name}: {width}x{height} cropped square and reduced to {side}x{side}"
 
 
 def _tiles(path, picture, known, truth, request: Request) -> Observation:
@@ -225,7 +234,9 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
     """The faces, each cropped as the training pictures were; put back into the photograph, which superres enlarges."""
     found = faces.find(picture)
     if not found:
-        raise NoFace(path, "no face found; without alignment its center square is taken")
+        large = request.task.sizable and not request.options.simulate and max(picture.shape[:2]) >= request.resolution
+        way = "--reduce instead takes its center square" if large else "without alignment its center square is taken"
+        raise NoFace(path, f"no face found; {way}")
     if truth is not None and truth.shape != picture.shape:
         raise images.ImageError(
             request.options.reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from .. import images
 from ..config import PictureOptions, SolveOptions
 from ..networks import ModelOptions
+from ..pictures import sizes
 from .paths import Outputs
 
 
@@ -38,6 +41,21 @@ def check_call(
         raise ValueError("uncertainty compares all its solves, and finalists compete in one: give one of them")
 
 
+def check_sizes(inputs: list[Path], networks: ModelOptions, pictures: PictureOptions) -> None:
+    """Raise ImageError for a picture that superres would not enlarge, where a preset tells the size of the model's.
+
+    By the header alone, before TensorFlow is imported; what only the networks tell is refused when they are loaded.
+    """
+    if networks.task != "superres" or networks.custom.generator is not None:
+        return
+    preset = networks.load_preset()
+    parameters = {**preset.tasks.get(networks.task, {}), **networks.parameters}
+    enlarges = "operator" not in parameters and (parameters.get("factor") != 1 or "size" in parameters)
+    if enlarges and pictures.as_it_is:
+        for path in inputs:
+            sizes.check_smaller(path, images.size(path), preset.resolution)
+
+
 def check_preview(fidelity: str, changes: Mapping[str, Any]) -> None:
     """Raise ValueError for an option of the solve. The seed is the degradation's, too."""
     for name in given(fidelity, changes):
@@ -67,6 +85,8 @@ def check_parameters(task, networks: ModelOptions, pictures: PictureOptions, opt
         options: of the solve; None for a preview.
     """
     given = sorted(set(networks.parameters) - {"operator"})
+    if "size" in given and task.sizable and pictures.as_it_is:
+        raise ValueError("size of superres would change nothing: a picture has its own, unless you simulate, reduce or tile")
     drawn = pictures.simulate and not (task.masked and (pictures.mask or pictures.box))
     compared = options is not None and (options.pixel_weight or options.consistent) and task.measure is task.degrade
     if given and not (drawn or compared or task.factor > 1 or networks.forward == "degrade"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,17 +48,19 @@ def restore(
     places = _places_of_those_left(places, inputs, items)
     _check_sizes(places, items, model, pictures)
     asked = records.asked(model, networks, pictures, fidelity, changes, options, seed)
-    y, known = stack_pieces(items)
-    count = (samples or 1) * len(y)
-    chosen = batches.choose_batch(model, y, known, options, batch)
+    groups = _groups(model, items, options, samples, batch)
     start = "" if preview else model.note(fidelity, **changes)
-    for line in filter(None, (start, *_notes(items, options, count, chosen))):
+    for line in filter(None, (start, *_notes(items, options, groups))):
         tell(line)
     frames: list[np.ndarray] = []
     watch = _frame_keeper(model, items[0], frames) if places.animate else None
-    solution, deviation = _solve(model, y, known, options, samples, chosen.size, progress, watch)
-    restored = assemble(items, solution, deviation, samples)
-    written = results.write(places, items, model, asked, restored, chosen, frames)
+    solved: dict[int, tuple[Restored, memory.Batch]] = {}
+    for k, group in enumerate(groups):
+        solution, deviation = _solve(group, options, samples, _share(progress, k, len(groups)), None if k else watch)
+        for row, found in zip(group.rows, assemble(group.items, solution, deviation, samples)):
+            solved[row] = found, group.batch._replace(size=min(group.solves, group.batch.size))
+    restored, in_batches = zip(*(solved[row] for row in range(len(items))))
+    written = results.write(places, items, asked, list(restored), list(in_batches), frames)
     return [(path, *each) for path, each in zip(places.pictures, written)]
 
 
@@ -80,16 +82,54 @@ def _check_sizes(places: Places, items: list[Observation], model: GenerativeEnco
         paths.check_side(path, *([grow * side for side in item.size] if whole else model.shape[:2]))
 
 
-def _notes(items: list[Observation], options: SolveOptions | None, solves: int, batch: memory.Batch) -> list[str]:
-    """What was done to the files, and the batch where there are several."""
-    lines = [item.note for item in items if item.note]
-    return [*lines, f"{'solving' if options else 'decoding'} {batch.note()}"] if solves > batch.size else lines
+class _Group(NamedTuple):
+    """Inputs whose measurements have one size, and that are solved together."""
+
+    model: GenerativeEncoder
+    rows: list[int]  # of these inputs among all
+    items: list[Observation]
+    y: np.ndarray
+    known: np.ndarray | None
+    batch: memory.Batch
+    solves: int
+
+
+def _groups(
+    model: GenerativeEncoder, items: list[Observation], options: SolveOptions | None, samples: int | None, batch: int | None
+) -> list[_Group]:
+    """The inputs by the size of their measurements, in the order in which those first appear, and their batches."""
+    every: dict[Any, list[int]] = {}
+    for row, item in enumerate(items):
+        every.setdefault(item.task.factor, []).append(row)
+    groups = []
+    for rows in every.values():
+        members = [items[row] for row in rows]
+        own, task = model, members[0].task
+        if task.factor != model.task.factor:
+            own = model.with_task(task)
+        y, known = stack_pieces(members)
+        chosen = batches.choose_batch(own, y, known, options, batch)
+        groups.append(_Group(own, rows, members, y, known, chosen, (samples or 1) * len(y)))
+    return groups
+
+
+def _notes(items: list[Observation], options: SolveOptions | None, groups: list[_Group]) -> list[str]:
+    """What was done to the files, and the batches that do not hold all that could be solved together."""
+    what = "solving" if options else "decoding"
+    parts = [f"{what} {group.batch.note()}" for group in groups if group.solves > group.batch.size]
+    return [*(item.note for item in items if item.note), *dict.fromkeys(parts)]
+
+
+def _share(progress: batches.Progress, k: int, count: int) -> batches.Progress:
+    """The progress of the k-th of so many groups, as that of all."""
+    return lambda done, total, loss: progress(k * total + done, count * total, loss)
 
 
 def _solve(
-    model: GenerativeEncoder, y, known, options: SolveOptions | None, samples: int | None, batch: int, progress, watch
+    group: _Group, options: SolveOptions | None, samples: int | None, progress, watch
 ) -> tuple[Solution, np.ndarray | None]:
     """Every piece solved, or decoded where there are no options; with samples also their deviation `[n, h, w]`."""
+    model, y, known, batch = group.model, group.y, group.known, group.batch.size
     if options is None:
         return batches.decode_batches(model, y, known, batch), None
     if samples is None:

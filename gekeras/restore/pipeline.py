@@ -93,6 +93,7 @@ def files(
     effects.check_call(model, outputs, fidelity, changes or {}, preview=preview, samples=samples)
     inputs = [Path(path) for path in inputs]
     places = paths.plan(inputs, pictures, outputs, several=samples is not None)
+    effects.check_sizes(inputs, model, pictures)
 
     from . import job  # TensorFlow, which takes seconds
 

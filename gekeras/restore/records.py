@@ -79,7 +79,7 @@ def asked(
 
 
 def records(
-    items: list[Observation], asked: dict[str, Any], found: list[Restored], batch: memory.Batch
+    items: list[Observation], asked: dict[str, Any], found: list[Restored], batches: list[memory.Batch]
 ) -> list[dict[str, Any]]:
     """The record of each input's result, without its scores. Paths are as they were given.
 
@@ -87,7 +87,8 @@ def records(
     was waited for before: TensorFlow, networks, files.
 
     Args:
-        asked: as `asked` gives it.
+        asked: as `asked` gives it; its parameters are the call's, those of a record its input's.
+        batches: that each input was solved in.
     """
     solved = asked["options"] is not None
     samples = found[0].uncertainty.record["samples"] if found[0].uncertainty else 1
@@ -100,18 +101,19 @@ def records(
                 "size": [item.size[1], item.size[0]],
                 "note": item.note,
                 **asked,
+                "parameters": item.task.parameters,
                 "faces": item.boxes,
                 "pieces": len(item.measurements),
                 "loss": restored.loss if solved else None,
                 "steps": restored.steps,
                 "seconds": restored.seconds,
                 "job": job,
-                "batch": min(solves, batch.size),
+                "batch": batch.size,
                 "memory": batch.record(),
                 **({"uncertainty": restored.uncertainty.record} if restored.uncertainty else {}),
             }
         )
-        for item, restored in zip(items, found)
+        for item, restored, batch in zip(items, found, batches)
     ]
 
 
