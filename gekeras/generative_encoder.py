@@ -6,12 +6,11 @@ Ong and Yang, "Generative Imaging and Image Processing via Generative Encoder", 
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import Any
 
 import numpy as np
 
-from .config import FIDELITIES, LATENTS, UNAIDED, SolveOptions, check_effect
+from .config import FIDELITIES, LATENTS, Z_ALONE, SolveOptions, named_options
 from .networks import CustomNetworks, ModelOptions
 from .networks.custom import (
     check_square,
@@ -22,10 +21,11 @@ from .networks.custom import (
     picture_shape,
     preset_defaults,
 )
+from .networks.layers import cut_of
 from .networks.modules import Range, adopt, name_of
-from .operators import Mask, Task, make_task
+from .operators import Task, describe_task, full_mask, make_task
 from .operators.consistency import consistent
-from .solve import Solution, Solver, Target
+from .solve import Layer, LayerStage, Solution, Solver, Target, joined
 from .solve.solver import Callback
 
 
@@ -93,7 +93,7 @@ class GenerativeEncoder:
         self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
         self.custom, self.starter, self.starterless = CustomNetworks(), starter, ""
         self.defaults: dict[str, Any] = {}
-        self._solvers: dict[tuple, Solver] = {}
+        self._solvers: dict[tuple, Solver | LayerStage] = {}
         self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on the prior
 
     @classmethod
@@ -137,7 +137,7 @@ class GenerativeEncoder:
             model.defaults = preset_defaults(preset, task, custom)
         check_square(model.shape, name_of(model.generator))
         model.custom, model.starterless = custom, lacking_starter(preset, task, custom)
-        model.task = _describe(task, model.shape, {**known, **options.parameters}, options.forward)
+        model.task = describe_task(task, model.shape, {**known, **options.parameters}, options.forward)
         return model
 
     def with_task(self, task: Task) -> GenerativeEncoder:
@@ -149,27 +149,16 @@ class GenerativeEncoder:
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:
         """A named set of options, then the preset's values (except for `"paper"`), then `changes` that are not None.
 
-        Without a starter, or a code that it could read, the sets have more steps and screened random starts.
-
-        Raises ValueError for an unknown fidelity or option value, and as `config.check_effect`.
+        Without a starter, or a code that it could read, the sets have more steps and screened random starts. A layer is
+        searched only where there are pixels to compare with. Raises ValueError as `config.named_options`.
         """
-        if fidelity not in FIDELITIES:
-            raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
         given = {name: value for name, value in changes.items() if value is not None}
         defaults = {} if fidelity == "paper" else dict(self.defaults)
-        if self.decoder is None or given.get("code_weight") == 0:
-            defaults.pop("decoder_weight", None)
-        if self.task.measure is None or given.get("code_weight") == 0:
-            defaults.pop("pixel_weight", None)
-        if "starts" in given:
-            given.setdefault("start", "random")
-        aided = self.starter is not None and given.get("code_weight") != 0
-        chosen = (FIDELITIES if aided else UNAIDED)[fidelity]
-        if given.get("starts", chosen.starts) < chosen.finalists:
-            given.setdefault("finalists", given["starts"])
-        options = dataclasses.replace(chosen, **{**defaults, **given})
-        check_effect(options, [name for name, value in given.items() if value != getattr(chosen, name)])
-        return options
+        coded, pixels = given.get("code_weight") != 0, given.get("pixel_weight") != 0 and self.task.measure is not None
+        kept = {"decoder_weight": self.decoder is not None and coded, "layers": pixels and coded}
+        kept["pixel_weight"] = self.task.measure is not None and coded
+        defaults = {name: value for name, value in defaults.items() if kept.get(name, True)}
+        return named_options(fidelity, given, defaults, aided=self.starter is not None and coded)
 
     def note(self, fidelity: str = "fast", **changes: Any) -> str:
         """What a solve with `options` of these arguments has in the place of the starter that the set begins with, and why.
@@ -245,6 +234,11 @@ class GenerativeEncoder:
         solution = self.solver(options).solve(
             target, self.latent_size, options, initial=initial, callback=callback, chunk=chunk, at_once=at_once
         )
+        if options.layers != Z_ALONE:
+            later = callback and _after(callback, options.steps)
+            stage = self.layer_stage(options)
+            found = stage.solve(solution.latent, target, options, callback=later, chunk=chunk, at_once=at_once)
+            solution = joined(solution, found)
         if not options.consistent:
             return solution
         y = self._measured(observation, known)
@@ -259,7 +253,10 @@ class GenerativeEncoder:
         y = self._measured(observation, known)
         mask = full_mask(known, y.shape) if self.task.masked else None
         code = self.encoder(self.task.lift(y)) if options.code_weight or options.decoder_weight else None
-        return self._decoded(Target(code, y if options.pixel_weight else None, mask), options)
+        target = self._decoded(Target(code, y if options.pixel_weight else None, mask), options)
+        if target.decoded is None or target.measurement is None or not self.task.exact:
+            return target
+        return target._replace(decoded=np.clip(consistent(self.task, target.decoded, y, mask), -1, 1))
 
     def check(self, options: SolveOptions) -> None:
         """Raise ValueError if the options compare with what there is not: a linear measurement, or a decoder's picture."""
@@ -269,6 +266,8 @@ class GenerativeEncoder:
             raise ValueError(f"task {self.task.name} has no linear measurement: pixel_weight (beta) must be 0")
         if options.consistent and not self.task.exact:
             raise ValueError(f"task {self.task.name} has no noise-free partial measurement that a result could agree with")
+        if options.layers != Z_ALONE:
+            cut_of(self.generator, options.layers)
 
     def solve_code(
         self, code, options: SolveOptions | None = None, *, callback: Callback | None = None, chunk=0, at_once=None
@@ -285,6 +284,8 @@ class GenerativeEncoder:
         """As `target`, of codes. Raises ValueError as `solve_code`."""
         if options.pixel_weight or options.consistent or not (options.code_weight or options.decoder_weight):
             raise ValueError("a code alone has no pixels to compare with: pixel_weight and consistent need the measurement")
+        if options.layers != Z_ALONE:
+            raise ValueError("a code alone says too little to search a layer's features: layers must be none")
         self.check(options)
         return self._decoded(Target(np.asarray(code, np.float32)), options)
 
@@ -313,6 +314,21 @@ class GenerativeEncoder:
             )
         return self._solvers[key]
 
+    def layer_stage(self, options: SolveOptions) -> LayerStage:
+        """What searches the options' layer once z is found, compiled when it is first used and kept."""
+        key = ("layer", options.layers, options.ramp)
+        if key not in self._solvers:
+            layer, task = Layer(*cut_of(self.generator, options.layers)), self.task
+            parts = self.encoder, task.forward, task.measure or task.forward
+            self._solvers[key] = LayerStage(layer, self.latent_size, *parts, ramp=options.ramp)
+        return self._solvers[key]
+
+    def draw(self, point, done: int, options: SolveOptions) -> np.ndarray:
+        """The pictures of what a `callback` is called with after so many evaluations: of z, or of a layer's features."""
+        if done <= options.steps:
+            return self.generate(point)
+        return np.asarray(self.layer_stage(options).draw(point))
+
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
         y = self.task.checked(_batch(observation), self.shape)
@@ -322,23 +338,9 @@ class GenerativeEncoder:
         return y if known is None else y * full_mask(known, y.shape)
 
 
-def _describe(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None) -> Task:
-    """The task for pictures of that shape. Raises ValueError as `make_task`, and for another S that changes the shape."""
-    task = make_task(name, *shape[1:], **parameters)
-    if not forward:
-        return task
-    task, shape = task.with_forward(forward), (1, *shape)
-    if (result := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
-        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(result)}; E takes the former only")
-    return task
-
-
-def full_mask(known, shape) -> np.ndarray:
-    """`known` as float32 `[n, h, w, 1]` for a batch of that shape. Raises ValueError for another size or values."""
-    mask = Mask(known).known
-    if mask.shape[-3:-1] != shape[1:3] or (mask.ndim == 4 and len(mask) != shape[0]):
-        raise ValueError(f"the mask is {list(mask.shape)}, the batch {list(shape)}: sizes differ")
-    return np.broadcast_to(mask, (shape[0], *shape[1:3], 1))
+def _after(callback: Callback, steps: int) -> Callback:
+    """The callback for a layer: its evaluations come after those for z, whose last call has shown where it begins."""
+    return lambda done, loss, features: callback(steps + done, loss, features) if done else None
 
 
 def _batch(images) -> np.ndarray:

@@ -255,6 +255,10 @@ SOLVER = (
     "code_weight",
     "pixel_weight",
     "decoder_weight",
+    "layers",
+    "layer_steps",
+    "layer_rate",
+    "layer_weight",
     "consistent",
     "tolerance",
 )

@@ -26,7 +26,9 @@ from .solve import PRIORS as PRIORS
 from .solve import RAMPS as RAMPS
 from .solve import STARTS as STARTS
 from .solve import UNAIDED as UNAIDED
+from .solve import Z_ALONE as Z_ALONE
 from .solve import SolveOptions as SolveOptions
 from .solve import check_effect as check_effect
+from .solve import named_options as named_options
 from .training import Limits as Limits
 from .volumes import VolumeOptions as VolumeOptions

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .rules import check, documented, require, setting
 
@@ -11,6 +12,7 @@ RAMPS = ("none", "cosine")
 PRIORS = ("l2", "sphere", "norm", "box")
 OPTIMIZERS = ("adam", "lbfgs")
 STARTS = ("random", "starter")
+Z_ALONE = "none"  # of layers: the paper's solve
 FEWEST = 20  # steps below which drawing the metric of lbfgs does not pay
 LATENTS = ("normal", "uniform")  # what a generator's input is drawn from: N(0, I), or evenly from [-1, 1]^d
 
@@ -100,6 +102,21 @@ class SolveOptions:
         minimum=0,
         symbol="gamma",
     )
+    layers: str = setting(
+        "none",
+        "Layer of the generator whose features are searched once z is found, as 8 or 16 (pixels a side) of a preset, or a "
+        "layer's name of a Keras model; none: z alone, as in the paper.",
+    )
+    layer_steps: int = setting(
+        40, "Evaluations that the search of the features has, each of the layers above and E.", minimum=0
+    )
+    layer_rate: float = setting(0.045, "Adam's, on the features.", above=0)
+    layer_weight: float = setting(
+        0.001,
+        "mu, of ||h - h(z)||^2: how far the features may go from what z gives.",
+        minimum=0,
+        symbol="mu",
+    )
     consistent: bool = setting(
         False, "Correct the result to x + A^+(y - A x), so that degrading it gives the measurement; off in the paper."
     )
@@ -108,6 +125,7 @@ class SolveOptions:
         check(self)
         every = (self.code_weight, self.pixel_weight, self.decoder_weight)
         require(any(every), "code_weight, pixel_weight and decoder_weight must not all be 0", every)
+        require(bool(self.layers), "layers must name a layer, or be none", self.layers)
         require(self.finalists <= self.starts, "finalists must be 1 or more, and no more than starts", self.finalists)
 
 
@@ -123,14 +141,17 @@ def check_effect(options: SolveOptions, given: Collection[str]) -> None:
         ValueError: weight would change nothing: the prior sphere has none; take l2, norm or box, or leave weight out
     """
     lbfgs, steps, patience = options.optimizer == "lbfgs", options.steps, options.patience
+    most = steps if options.layers == Z_ALONE else max(steps, options.layer_steps)
     idle = {  # name -> (the value that asks for nothing, whether another one would do nothing, why)
         "weight": (0, options.prior == "sphere", "the prior sphere has none; take l2, norm or box"),
         "ramp": ("none", lbfgs, "lbfgs finds its own steps; take adam"),
         "probes": (0, not lbfgs or steps < FEWEST, f"they are for lbfgs and {FEWEST} steps or more"),
-        "tolerance": (0, steps <= patience, f"it looks back over {patience} steps, and there are {steps}"),
+        "tolerance": (0, most <= patience, f"it looks back over {patience} steps, and there are {most}"),
         "patience": (SolveOptions.patience, not options.tolerance, "it is for a tolerance; give one"),
         "starts": (1, options.start == "starter", "the starter gives the start; take random"),
     }
+    names = ("layer_steps", "layer_rate", "layer_weight")
+    idle |= {name: (None, options.layers == Z_ALONE, "no layer is searched; name one by layers") for name in names}
     for name, (nothing, unused, why) in idle.items():
         if unused and name in given and getattr(options, name) != nothing:
             raise ValueError(f"{name} would change nothing: {why}, or leave {name} out")
@@ -144,9 +165,44 @@ FIDELITIES = {
     "best": SolveOptions(steps=140, optimizer="lbfgs", start="starter", prior="sphere"),
 }
 
+# What they have in the place of their steps where a layer is searched, too: the same evaluations in all for "best".
+LAYERED = {"fast": {"layer_steps": 40}, "best": {"steps": 40, "layer_steps": 100}}
+
 # The same where there is no starter, as for networks of one's own, of which nothing is known.
 UNAIDED = {
     "paper": SolveOptions(),
     "fast": SolveOptions(steps=100, optimizer="lbfgs", starts=256, finalists=8, probes=128),
     "best": SolveOptions(steps=500, optimizer="lbfgs", starts=256, finalists=8, probes=128),
 }
+
+
+def named_options(fidelity: str, given: dict[str, Any], defaults: dict[str, Any], *, aided: bool) -> SolveOptions:
+    """The options of a name, then what a preset prefers, then what a caller gave.
+
+    Args:
+        fidelity: one of `FIDELITIES`.
+        given, defaults: fields of `SolveOptions`.
+        aided: whether there is a starter, and a code that it reads.
+
+    Raises:
+        ValueError: an unknown fidelity or option value, and as `check_effect`.
+
+    Example:
+        >>> options = named_options("best", {"seed": 3}, {"layers": "16"}, aided=True)
+        >>> options.steps, options.layers, options.layer_steps
+        (40, '16', 100)
+    """
+    if fidelity not in FIDELITIES:
+        raise ValueError(f"unknown fidelity {fidelity!r}; there are {', '.join(FIDELITIES)}")
+    given = dict(given)
+    if "starts" in given:
+        given.setdefault("start", "random")
+    chosen = (FIDELITIES if aided else UNAIDED)[fidelity]
+    if {**defaults, **given}.get("layers", Z_ALONE) != Z_ALONE:
+        own = LAYERED.get(fidelity, {})
+        chosen = replace(chosen, **{name: value for name, value in own.items() if aided or name != "steps"})
+    if given.get("starts", chosen.starts) < chosen.finalists:
+        given.setdefault("finalists", given["starts"])
+    options = replace(chosen, **{**defaults, **given})
+    check_effect(options, [name for name, value in given.items() if value != getattr(chosen, name)])
+    return options

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..config import UNAIDED, SolveOptions
+from ..config import UNAIDED, Z_ALONE, SolveOptions
 from ..generative_encoder import GenerativeEncoder
 from ..networks.presets import Preset
 from ..operators import GaussianBlur, Identity, Noise, bicubic
@@ -42,8 +42,12 @@ def groups(
         table["GE", "GE consistent"] = lambda y, known, at_once=None: _ge_twice(model, options, y, known, at_once)
     else:
         table[("GE",)] = lambda y, known, at_once=None: {"GE": model.solve(y, options, known=known, at_once=at_once).image}
+    if options.layers != Z_ALONE:
+        alone = dataclasses.replace(options, layers=Z_ALONE, consistent=False)
+        table[("GE z",)] = lambda y, known, at_once=None: {"GE z": model.solve(y, alone, known=known, at_once=at_once).image}
     if model.decoder is not None:
-        table[("ConvAE",)] = lambda y, known, at_once=None: {"ConvAE": model.decode(model.encode(y, known))}
+        names = ("ConvAE", "ConvAE consistent")[: 1 + task.exact]
+        table[names] = lambda y, known, at_once=None: _decoded(model, y, known)
     table[("invertGAN",)] = _invert_gan(model, options)
     if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
         pixels = pixels_only(options)
@@ -86,10 +90,16 @@ def _ge_twice(model: GenerativeEncoder, options: SolveOptions, y, known, at_once
     return {"GE": plain, "GE consistent": consistent(model.task, plain, y, known)}
 
 
+def _decoded(model: GenerativeEncoder, y, known) -> dict[str, np.ndarray]:
+    """The decoder's picture; where there is a measurement to agree with, also made to."""
+    plain = model.decode(model.encode(y, known))
+    return {"ConvAE": plain} | ({"ConvAE consistent": consistent(model.task, plain, y, known)} if model.task.exact else {})
+
+
 def pixels_only(options: SolveOptions) -> SolveOptions:
     """The options of invertGAN and CSGM beside those of GE: a starter needs a code, so that they get what GE would have
     without one, screened starts and no fewer steps."""
-    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False}
+    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False, "layers": Z_ALONE}
     if options.start == "starter":
         unaided = UNAIDED["fast"]
         changes |= {name: getattr(unaided, name) for name in ("start", "starts", "finalists", "probes")}
@@ -122,7 +132,7 @@ def _aegan(preset: Preset) -> Group:
 
 
 def _coded(model: GenerativeEncoder, options: SolveOptions, bits: int) -> Group:
-    options = dataclasses.replace(options, pixel_weight=0.0)  # a receiver of codes has no pixels
+    options = dataclasses.replace(options, pixel_weight=0.0, layers=Z_ALONE)  # a receiver of codes has no pixels
 
     def restore(y, known, at_once=None):
         code = codes.dequantize(codes.quantize(model.encode(y), bits))

@@ -127,7 +127,8 @@ def _check_effect(methods: tuple[str, ...], bits: tuple[int, ...], fidelity: str
         raise ValueError("consistent would change nothing: an evaluation has GE both ways where that can be; leave it out")
     idle = set()
     if methods and kinds <= {*_PLAIN, *_PIXELS}:  # an unknown one is told later
-        idle = given & {"code_weight", "pixel_weight", "decoder_weight"} if kinds & set(_PIXELS) else given
+        of_codes = {"code_weight", "pixel_weight", "decoder_weight", "layers", "layer_steps", "layer_rate", "layer_weight"}
+        idle = given & of_codes if kinds & set(_PIXELS) else given
     if idle:
         raise ValueError(f"{', '.join(sorted(idle))} would change nothing: {', '.join(methods)} does not look at it")
     if unused := [count for count in bits if methods and not any(name.endswith(f" {count} bit") for name in methods)]:

@@ -42,6 +42,11 @@ class BEGANGenerator(Network):
         config = dict(resolution=resolution, channels=channels, latent_size=latent_size, width=width, skip=skip)
         super().__init__(latent, image, config, name=name, **kwargs)
 
+    @property
+    def cuts(self):
+        """After each scale but the last, by its side; none where skip connections lead around them."""
+        return {} if self.config["skip"] else {str(res): f"conv_{res}_1" for res in scales(self.config["resolution"])[:-1]}
+
 
 @keras.utils.register_keras_serializable(package="gekeras")
 class BEGANDiscriminator(Network):

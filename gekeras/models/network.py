@@ -15,6 +15,11 @@ class Network(keras.Model):
         self._arguments = config
 
     @property
+    def cuts(self) -> dict[str, str]:
+        """Where a search can go on: name for a user -> layer that all paths go through; none by default."""
+        return {}
+
+    @property
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
 

@@ -22,6 +22,7 @@ from .layers import (
 from .network import Network
 
 MIN_RESOLUTION, MAX_RESOLUTION = 4, 1024
+CUTS = (8, 16)  # sides: the features below hold too little of a picture, those above are all but its pixels
 
 
 def resolutions(resolution: int) -> list[int]:
@@ -88,6 +89,15 @@ class Generator(Network):
             fade=fade,
         )
         super().__init__(latent, image, config, name=name, **kwargs)
+
+    @property
+    def cuts(self):
+        """After the blocks of `CUTS`, by their side: `{"8": "conv_8_1_norm", "16": ...}`; none while the network fades."""
+        return {} if self.config["fade"] else _cuts(self.config["resolution"])
+
+
+def _cuts(resolution):
+    return {str(res): f"conv_{res}_{min(res // 8, 1)}_norm" for res in resolutions(resolution)[:-1] if res in CUTS}
 
 
 def _first_block(x, filters):

@@ -39,6 +39,7 @@ class Module:
         dtype: of the network's input.
         input_range, output_range: of its pictures, mapped from and to [-1, 1]; `UNIT` leaves the numbers as they are.
         flat: give `[n, k]` whatever the rank of the result, whose shape is known then.
+        source: the Keras model or loaded SavedModel that the function is of, which `layers` cuts; None where it is neither.
     """
 
     function: Callable
@@ -49,6 +50,7 @@ class Module:
     input_range: Range = UNIT
     output_range: Range = UNIT
     flat: bool = False
+    source: Any = None
 
     def __call__(self, x):
         import tensorflow as tf
@@ -155,7 +157,7 @@ def of_keras(model: Callable, name: str) -> Module:
     dtype = model.inputs[0].dtype if getattr(model, "inputs", None) else "float32"
     takes_training = "training" in inspect.signature(model.call).parameters
     function = (lambda x: model(x, training=False)) if takes_training else model
-    return _module(function, name, *(tuple(shape) if shape else None for shape in shapes), dtype)
+    return _module(function, name, *(tuple(shape) if shape else None for shape in shapes), dtype, model)
 
 
 def of_saved_model(loaded: Any, name: str) -> Module:
@@ -168,7 +170,7 @@ def of_saved_model(loaded: Any, name: str) -> Module:
         entry = _entry(traces[0].structured_outputs, name)
         inputs = [_tensors(trace.structured_input_signature)[0] for trace in traces]
         outputs = [_pick(trace.structured_outputs, entry) for trace in traces]
-        return _module(lambda x: _pick(loaded(x), entry), name, _merge(inputs), _merge(outputs), inputs[0].dtype)
+        return _module(lambda x: _pick(loaded(x), entry), name, _merge(inputs), _merge(outputs), inputs[0].dtype, loaded)
     signature = _signature(loaded, name)
     inputs = signature.structured_input_signature[1]
     if len(inputs) != 1:
@@ -180,7 +182,7 @@ def of_saved_model(loaded: Any, name: str) -> Module:
     def function(x, owner=loaded):  # the signature alone would not keep its variables
         return _pick(signature(**{key: x}), entry)
 
-    return _module(function, name, _merge([inside]), _merge([outside]), inside.dtype)
+    return _module(function, name, _merge([inside]), _merge([outside]), inside.dtype, loaded)
 
 
 def _traces(loaded: Any) -> list:
@@ -228,7 +230,7 @@ def _merge(specs: list) -> Shape:
     return None if shape.rank is None else tuple(shape.as_list())
 
 
-def _module(function: Callable, name: str, inside: Shape, outside: Shape, dtype: Any) -> Module:
+def _module(function: Callable, name: str, inside: Shape, outside: Shape, dtype: Any, source: Any) -> Module:
     import tensorflow as tf
 
     dtype = tf.as_dtype(dtype)
@@ -236,7 +238,7 @@ def _module(function: Callable, name: str, inside: Shape, outside: Shape, dtype:
         raise ValueError(f"{name} takes {dtype.name} numbers, through which no gradient passes")
     if inside and inside[0] is not None:
         raise ValueError(f"{name} takes batches of {inside[0]} only: store it for batches of any size")
-    return Module(function, name, inside, outside, dtype)
+    return Module(function, name, inside, outside, dtype, source=source)
 
 
 def _load_saved_model(folder: PathLike):

@@ -24,9 +24,12 @@ from .linear import bicubic as bicubic
 from .linear import repeat as repeat
 from .masks import BlockMask as BlockMask
 from .masks import Mask as Mask
+from .masks import full_mask as full_mask
 from .noise import JPEG as JPEG
+from .noise import ClippedMean as ClippedMean
 from .noise import MultiplicativeNoise as MultiplicativeNoise
 from .noise import Noise as Noise
 from .tasks import TASKS as TASKS
 from .tasks import Task as Task
+from .tasks import describe_task as describe_task
 from .tasks import make_task as make_task

@@ -91,3 +91,11 @@ class BlockMask(Operator):
 
     def get_config(self):
         return {"size": self.size}
+
+
+def full_mask(known, shape) -> np.ndarray:
+    """`known` as float32 `[n, h, w, 1]` for a batch of that shape. Raises ValueError for another size or values."""
+    mask = Mask(known).known
+    if mask.shape[-3:-1] != shape[1:3] or (mask.ndim == 4 and len(mask) != shape[0]):
+        raise ValueError(f"the mask is {list(mask.shape)}, the batch {list(shape)}: sizes differ")
+    return np.broadcast_to(mask, (shape[0], *shape[1:3], 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from .base import Operator, positive, register, seed_of, whole
@@ -30,6 +32,44 @@ class Noise(Operator):
 
     def get_config(self):
         return {"sigma": self.sigma, "clip": self.clip}
+
+
+@register
+class ClippedMean(Operator):
+    """E[clip(x + sigma n)], what noise that a file clips leaves of x on average: closer to gray than x, the more the noise.
+
+    With a and b how many sigma -1 and 1 are from x, phi the density and Phi the distribution of N(0, 1):
+
+        x (Phi(b) - Phi(a)) + sigma (phi(a) - phi(b)) - Phi(a) + 1 - Phi(b)
+
+    A picture compared with clipped observations as it is would be drawn towards gray itself.
+
+    Args:
+        sigma: standard deviation on [-1, 1].
+
+    Example:
+        >>> ClippedMean(0.5)(tf.reshape([-1.0, 0.0, 1.0], (1, 1, 3, 1)))[0, 0, :, 0].numpy().round(3)
+        array([-0.801,  0.   ,  0.801], dtype=float32)
+    """
+
+    def __init__(self, sigma: float = 0.5):
+        self.sigma = positive("sigma", sigma)
+
+    def __call__(self, images, seed=None):
+        a, b = (-1 - images) / self.sigma, (1 - images) / self.sigma
+        inside = images * (_normal(b) - _normal(a)) + self.sigma * (_density(a) - _density(b))
+        return inside - _normal(a) + _normal(-b)
+
+    def get_config(self):
+        return {"sigma": self.sigma}
+
+
+def _density(t: tf.Tensor) -> tf.Tensor:
+    return tf.exp(-tf.square(t) / 2) / math.sqrt(2 * math.pi)
+
+
+def _normal(t: tf.Tensor) -> tf.Tensor:
+    return 0.5 * (1 + tf.math.erf(t / math.sqrt(2)))
 
 
 @register

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from .base import Adjoint, Compose, Identity, Operator, load, whole
 from .linear import Downsample, GaussianBlur, Resize, Upsample
 from .masks import BlockMask
-from .noise import Noise
+from .noise import ClippedMean, Noise
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Task:
         degrade: P, clean picture -> measurement.
         lift: measurement -> x_dagger of the encoder's size.
         forward: S, applied to G(z) in the objective, after the picture's mask if it has one.
-        measure: A, the linear part of P, or None where P has none that is known.
+        measure: A, what P gives on average: its linear part, or the mean of a clipped noise; None where it is not known.
         factor: side of the picture over the side of the measurement; a fraction where that is no whole number.
         parameters: what `make_task` needs beside the name to make this task again.
 
@@ -53,6 +54,11 @@ class Task:
     def exact(self) -> bool:
         """Whether a measurement is A x itself, with no noise, and less than x: then a result can be made to agree."""
         return self.masked or (self.degrade is self.measure and not isinstance(self.measure, Identity))
+
+    @property
+    def measures_degraded(self) -> bool:
+        """Whether A has the degradation's parameters, so that a pixel term depends on them."""
+        return self.measure is not None and not isinstance(self.measure, Identity)
 
     def sample(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """(P(x), mask `[n, h, w, 1]` of the known pixels, or None where the task has no mask)."""
@@ -128,8 +134,11 @@ def reconstruct(resolution: int = 128) -> Task:
 
 
 def denoise(resolution: int = 128, sigma: float = 0.5) -> Task:
-    """Gaussian noise of standard deviation `sigma` on [-1, 1], clipped; S is the identity (section 3.2.2)."""
-    return Task("denoise", Noise(sigma), parameters={"sigma": sigma})
+    """Gaussian noise of standard deviation `sigma` on [-1, 1], clipped; S is the identity (section 3.2.2).
+
+    A is what such noise leaves of a picture on average.
+    """
+    return Task("denoise", Noise(sigma), measure=ClippedMean(sigma), parameters={"sigma": sigma})
 
 
 def inpaint(resolution: int = 128, size: float = 0.5) -> Task:
@@ -216,3 +225,14 @@ def make_task(name: str, resolution: int = 128, channels: int = 3, **parameters:
     if unknown := sorted(set(parameters) - set(known)):
         raise ValueError(f"task {name} has no {', '.join(unknown)}; it has {', '.join(known) or 'no parameters'}")
     return TASKS[name](resolution, **parameters)
+
+
+def describe_task(name: str, shape: tuple[int, int, int], parameters: dict[str, Any], forward: str | None = None) -> Task:
+    """The task for pictures of that shape. Raises ValueError as `make_task`, and for another S that changes the shape."""
+    task = make_task(name, *shape[1:], **parameters)
+    if not forward:
+        return task
+    task, shape = task.with_forward(forward), (1, *shape)
+    if (result := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
+        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(result)}; E takes the former only")
+    return task

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..config import SolveOptions
+from ..config import Z_ALONE, SolveOptions
 from ..generative_encoder import GenerativeEncoder
 from ..solve import Solution
 from . import memory
@@ -44,13 +44,15 @@ def solve_batches(
     Args:
         y, known, initial: as `GenerativeEncoder.solve`, the mask `[n, h, w, 1]`.
         progress: called with (steps done, steps in all, mean objective).
-        watch: called with (steps done, latents `[k, d]`) of the first batch, before the first step and on the way.
+        watch: called with (steps done, what `GenerativeEncoder.draw` draws) of the first batch, before the first step and on
+            the way.
     """
-    chunk, rounds, solutions = max(1, options.steps // 50), memory.slices(len(y), batch), []
+    total = evaluations(options)
+    chunk, rounds, solutions = max(1, total // 50), memory.slices(len(y), batch), []
     for i, rows in enumerate(rounds):
 
         def callback(step, loss, latent, i=i):
-            progress(i * options.steps + step, len(rounds) * options.steps, float(loss.mean()))
+            progress(i * total + step, len(rounds) * total, float(loss.mean()))
             if watch and i == 0:
                 watch(step, latent)
 
@@ -58,6 +60,11 @@ def solve_batches(
         solution = model.solve(y[rows], options, known=mask, initial=start, callback=callback, chunk=chunk, at_once=batch)
         solutions.append(solution)
     return merge_solutions(solutions)
+
+
+def evaluations(options: SolveOptions) -> int:
+    """Of one solve, those of a layer included."""
+    return options.steps + (0 if options.layers == Z_ALONE else options.layer_steps)
 
 
 def decode_batches(model: GenerativeEncoder, y: np.ndarray, known: np.ndarray | None, batch: int = memory.MOST) -> Solution:

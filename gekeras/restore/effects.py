@@ -88,7 +88,7 @@ def check_parameters(task, networks: ModelOptions, pictures: PictureOptions, opt
     if "size" in given and task.sizable and pictures.as_it_is:
         raise ValueError("size of superres would change nothing: a picture has its own, unless you simulate, reduce or tile")
     drawn = pictures.simulate and not (task.masked and (pictures.mask or pictures.box))
-    compared = options is not None and (options.pixel_weight or options.consistent) and task.measure is task.degrade
+    compared = options is not None and (options.pixel_weight or options.consistent) and task.measures_degraded
     if given and not (drawn or compared or task.factor > 1 or networks.forward == "degrade"):
         has = "have what is missing from the mask or box" if task.masked else "are degraded only if you simulate"
         raise ValueError(f"{', '.join(given)} of {task.name} would change nothing: the pictures {has}")

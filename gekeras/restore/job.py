@@ -53,7 +53,7 @@ def restore(
     for line in filter(None, (start, *_notes(items, options, groups))):
         tell(line)
     frames: list[np.ndarray] = []
-    watch = _frame_keeper(model, items[0], frames) if places.animate else None
+    watch = _frame_keeper(model, items[0], options, frames) if places.animate else None
     solved: dict[int, tuple[Restored, memory.Batch]] = {}
     for k, group in enumerate(groups):
         solution, deviation = _solve(group, options, samples, _share(progress, k, len(groups)), None if k else watch)
@@ -138,11 +138,11 @@ def _solve(
     return ensemble.solution, ensemble.deviation
 
 
-def _frame_keeper(model: GenerativeEncoder, item: Observation, frames: list[np.ndarray]):
+def _frame_keeper(model: GenerativeEncoder, item: Observation, options: SolveOptions, frames: list[np.ndarray]):
     """A `watch` of `batches.solve_batches` that keeps the input's picture at each call."""
 
-    def watch(_step, latent):
-        pieces = np.clip(model.generate(latent[: len(item.measurements)]), -1, 1)
+    def watch(done, point):
+        pieces = np.clip(model.draw(point[: len(item.measurements)], done, options), -1, 1)
         if len(pieces) == len(item.measurements):  # an input of more pieces than a batch has no whole frame
             frames.append(item.place(item.join(pieces)))
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ..config import SolveOptions
+from ..config import Z_ALONE, SolveOptions
 from ..generative_encoder import GenerativeEncoder
 from ..solve import Target
 
@@ -67,7 +67,11 @@ def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, a
     """
     if asked:
         return Batch(asked)
-    return of_need(need_of(model.solver(options).compiled(target, model.latent_size, options)))
+    loops = [model.solver(options).compiled(target, model.latent_size, options)]
+    if options.layers != Z_ALONE:
+        loops.append(model.layer_stage(options).compiled(target, options))
+    needs = [need_of(loop) for loop in loops]
+    return of_need(None if None in needs else Need(*map(max, *needs)) if len(needs) > 1 else needs[0])
 
 
 def for_decoding(model: GenerativeEncoder, observation, asked: int | None = None) -> Batch:

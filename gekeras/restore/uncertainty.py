@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import SolveOptions
-from ..generative_encoder import GenerativeEncoder, full_mask
+from ..config import Z_ALONE, SolveOptions
+from ..generative_encoder import GenerativeEncoder
+from ..operators import full_mask
 from ..solve import Solution, starts
 from . import batches, memory
 
@@ -128,7 +129,7 @@ def first_latents(
     seeds = [(options.seed + k) % 2**31 for k in range(samples)]
 
     def start(seed):  # a solve of no steps returns its start
-        none = dataclasses.replace(options, steps=0, seed=seed, consistent=False)
+        none = dataclasses.replace(options, steps=0, seed=seed, consistent=False, layers=Z_ALONE)
         return batches.solve_batches(model, y, known, none, batch).latent
 
     if options.start == "random":

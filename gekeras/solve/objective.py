@@ -24,6 +24,7 @@ class Target(NamedTuple):
         measurement: y, `[n, ...]`, what A G(z) is compared with.
         known: mask `[n, h, w, 1]`, 1 where the picture is known: these two terms see known * G(z).
         decoded: DC(m) `[n, h, w, c]`, what all of G(z) is compared with.
+        anchor: `[n, d]`, what the unknown is drawn to by its penalty, in the place of the prior's own.
 
     Example:
         >>> target = Target(code=tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
@@ -38,6 +39,7 @@ class Target(NamedTuple):
     measurement: tf.Tensor | None = None
     known: tf.Tensor | None = None
     decoded: tf.Tensor | None = None
+    anchor: tf.Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -95,7 +97,8 @@ def make_objective(
     def objective(latent: tf.Tensor, target: Target, weights: Weights, whole: tf.Tensor | None = None) -> tf.Tensor:
         whole = generator(latent) if whole is None else whole
         image = masked(whole, target.known)
-        loss = weights.prior * prior.penalty(latent)
+        away = latent if target.anchor is None else latent - target.anchor
+        loss = weights.prior * prior.penalty(away)
         if target.code is not None:
             loss += weights.code * squared_distance(encoder(forward(image)), target.code)
         if target.measurement is not None:

@@ -19,7 +19,7 @@ from . import compaction, curvature, halving, starts
 from .descent import Descent, Parameters, State, keep_best, make_parameters
 from .objective import Map, Target, identity, make_objective, make_residuals
 from .optimizers import OPTIMIZERS, RAMPS
-from .priors import PRIORS_OF
+from .priors import PRIORS_OF, Prior
 
 AS_WRITTEN = {"reduce_retracing": True, "autograph": False}  # AutoGraph would take half of the time to trace the loop
 
@@ -35,10 +35,12 @@ class Solution(NamedTuple):
         history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took; an image that has
             converged repeats its last one. While finalists compete, the best of theirs.
         seconds: wall-clock time of the whole solve, tracing included.
+        features: h* `[n, d']`, flattened, where a layer was searched after z (`layers.LayerStage`): the picture is the one
+            that the layers above make of them.
 
     Example:
         >>> solution = Solver(lambda z: z[:, None, :, None]).solve([[[[1.0], [2.0]]]], 2, SolveOptions(steps=10))
-        >>> {name: array.shape for name, array in solution._asdict().items() if name != "seconds"}
+        >>> {name: array.shape for name, array in solution._asdict().items() if name not in ("seconds", "features")}
         {'latent': (1, 2), 'image': (1, 1, 2, 1), 'loss': (1,), 'steps': (1,), 'history': (11, 1)}
         >>> bool((solution.loss < solution.history[0]).all())
         True
@@ -50,6 +52,7 @@ class Solution(NamedTuple):
     steps: np.ndarray
     history: np.ndarray
     seconds: float
+    features: np.ndarray | None = None
 
 
 # Called with the evaluations done, the best objective `[n]` and its latent `[n, d]`.
@@ -65,7 +68,8 @@ class Solver:
 
     Args:
         generator, encoder, forward, measure: G, E, S, A as in `objective.make_objective`.
-        prior, ramp, optimizer: names from `priors.PRIORS` and `optimizers.RAMPS`, and "adam" or "lbfgs".
+        prior: a name of `priors.PRIORS`, or a `Prior`.
+        ramp, optimizer: names from `optimizers.RAMPS`, and "adam" or "lbfgs".
         starter: code `[n, k]` -> latent `[n, d]`, for `SolveOptions.start`; its attribute `inverse_curvature` `[d, d]`, if
             it has one, is the metric of L-BFGS, wherever the solve starts, unless `SolveOptions.probes` asks for another.
         latent: what G's input is drawn from, of `config.LATENTS`: the starts are, and priors have its typical norm.
@@ -93,7 +97,7 @@ class Solver:
         forward: Map = identity,
         measure: Map = identity,
         *,
-        prior: str = "l2",
+        prior: str | Prior = "l2",
         ramp: str = "none",
         optimizer: str = "adam",
         latent: str = "normal",
@@ -101,7 +105,7 @@ class Solver:
         metrics: dict[tuple, tf.Tensor] | None = None,
     ):
         generator, encoder, forward, measure = map(_translated, (generator, encoder, forward, measure))
-        self.generator, self.prior = generator, PRIORS_OF[latent][prior]
+        self.generator, self.prior = generator, PRIORS_OF[latent][prior] if isinstance(prior, str) else prior
         known, residuals = getattr(starter, "inverse_curvature", None), make_residuals(generator, encoder, forward, measure)
         drawn = {} if metrics is None else metrics
         self.metric = curvature.Metric(residuals, latent, drawn, known) if optimizer == "lbfgs" else curvature.NoMetric()

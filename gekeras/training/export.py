@@ -1,6 +1,7 @@
 """Networks -> SavedModels -> a preset folder.
 
-Every part has one signature, `serving_default`, and is callable after `tf.saved_model.load`. Autoencoders and the AEGAN
+Every part has a signature `serving_default` and is callable after `tf.saved_model.load`; a generator also has two of each
+layer that a search can go on in (`networks.layers`), of the same weights. Autoencoders and the AEGAN
 baseline are stored in float16 and computed in float32; the generator, whose pictures are the result, keeps float32.
 """
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from .. import files, images, plots
 from ..models.precision import building_in
-from ..networks import presets
+from ..networks import layers, presets
 from ..networks.record import read_about
 from ..operators import make_task
 from ..solve import starts
@@ -41,10 +42,40 @@ class Part(tf.Module):
         specification = tf.TensorSpec(shape, tf.float32, name=input_name)
         self.call = tf.function(lambda x: tf.cast(network(x, training=False), tf.float32), input_signature=[specification])
         self.serve = tf.function(lambda x: {output_name: self.call(x)}, input_signature=[specification])
+        self.cuts = [self._cut(network, name) for name in getattr(network, "cuts", ())]
+
+    def _cut(self, network, name: str) -> str:
+        """Add the functions of `networks.layers.Cut` at a layer, of the network's own weights; its name again."""
+        cut = layers.cut_of(network, name)
+        latent = tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32, name="latent")
+        inside = [None, *cut.features(tf.zeros([1, *latent.shape[1:]])).shape[1:]]
+        features = tf.TensorSpec(inside, tf.float32, name="features")
+        for part, function, given in zip(
+            (layers.FEATURES, layers.IMAGE, layers.CONSTRAIN), cut, (latent, features, features)
+        ):
+            setattr(self, f"{part}{name}", tf.function(_in_float32(function), input_signature=[given]))
+        return name
+
+    def signatures(self) -> dict[str, Any]:
+        """What TensorFlow Serving is asked for: the whole network, and of each cut both of its sides."""
+        named = {"serving_default": self.serve}
+        for name in self.cuts:
+            for key, outside in ((f"{layers.FEATURES}{name}", "features"), (f"{layers.IMAGE}{name}", "image")):
+                named[key] = _named(getattr(self, key), outside)
+        return {key: function.get_concrete_function() for key, function in named.items()}
 
     @tf.function
     def __call__(self, x):
         return self.call(x)
+
+
+def _in_float32(function):
+    return lambda x: tf.cast(function(x), tf.float32)
+
+
+def _named(function, output_name: str):
+    """The function with its result under a name, as a signature has it."""
+    return tf.function(lambda x: {output_name: function(x)}, input_signature=function.input_signature)
 
 
 def _weights(network) -> dict[str, dict[str, tf.Variable]]:
@@ -63,7 +94,7 @@ def save_part(
     # One trace only: beside a trace for a batch of one, a loader would take that one for a batch it does not know yet.
     part.__call__.get_concrete_function(tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32))
     path = folder / str(version)
-    tf.saved_model.save(part, str(path), signatures=part.serve.get_concrete_function())
+    tf.saved_model.save(part, str(path), signatures=part.signatures())
     (path / "fingerprint.pb").unlink(missing_ok=True)  # differs at every writing and is read by nothing here
     return path
 
