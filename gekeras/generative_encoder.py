@@ -21,7 +21,7 @@ from .networks.custom import (
     picture_shape,
     preset_defaults,
 )
-from .networks.layers import cut_of
+from .networks.layers import cut_of, names_of
 from .networks.modules import Range, adopt, name_of
 from .operators import Task, describe_task, full_mask, make_task
 from .operators.consistency import consistent
@@ -155,20 +155,23 @@ class GenerativeEncoder:
         given = {name: value for name, value in changes.items() if value is not None}
         defaults = {} if fidelity == "paper" else dict(self.defaults)
         coded, pixels = given.get("code_weight") != 0, given.get("pixel_weight") != 0 and self.task.measure is not None
-        kept = {"decoder_weight": self.decoder is not None and coded, "layers": pixels and coded}
-        kept["pixel_weight"] = self.task.measure is not None and coded
+        kept = dict.fromkeys(["layers", "layer_weight", "consistent"], pixels and coded)
+        kept |= {"decoder_weight": self.decoder is not None and coded, "pixel_weight": pixels and coded}
         defaults = {name: value for name, value in defaults.items() if kept.get(name, True)}
         return named_options(fidelity, given, defaults, aided=self.starter is not None and coded)
 
     def note(self, fidelity: str = "fast", **changes: Any) -> str:
         """What a solve with `options` of these arguments has in the place of the starter that the set begins with, and why.
 
-        "" if it has one, if the caller names the start, and of networks of one's own, which never have one.
+        "" if it has one, if the caller names the start, and of networks of one's own, which never have one; of a generator
+        of one's own that there is no layer in which the search could go on.
         """
+        whole = self.custom.generator is not None and fidelity != "paper" and not names_of(self.generator)
+        alone = f"the generator {name_of(self.generator)} has no layers to search: z alone" if whole else ""
         options, named = self.options(fidelity, **changes), any(changes.get(name) for name in ("start", "starts"))
         why = self.starterless if self.starter is None else "code_weight is 0, and a starter reads the code"
         if named or not why or options.start == FIDELITIES[fidelity].start:
-            return ""
+            return alone
         return f"{why}: the best of {options.starts} random starts instead, and {options.steps} steps"
 
     def encode(self, observation, known=None) -> np.ndarray:
@@ -235,9 +238,8 @@ class GenerativeEncoder:
             target, self.latent_size, options, initial=initial, callback=callback, chunk=chunk, at_once=at_once
         )
         if options.layers != Z_ALONE:
-            later = callback and _after(callback, options.steps)
             stage = self.layer_stage(options)
-            found = stage.solve(solution.latent, target, options, callback=later, chunk=chunk, at_once=at_once)
+            found = stage.solve(solution.latent, target, options, callback=callback, chunk=chunk, at_once=at_once)
             solution = joined(solution, found)
         if not options.consistent:
             return solution
@@ -336,11 +338,6 @@ class GenerativeEncoder:
             needs = "needs a mask: known, 1 where a pixel is known" if self.task.masked else "takes no mask"
             raise ValueError(f"task {self.task.name} {needs}")
         return y if known is None else y * full_mask(known, y.shape)
-
-
-def _after(callback: Callback, steps: int) -> Callback:
-    """The callback for a layer: its evaluations come after those for z, whose last call has shown where it begins."""
-    return lambda done, loss, features: callback(steps + done, loss, features) if done else None
 
 
 def _batch(images) -> np.ndarray:

@@ -995,11 +995,11 @@ def test_eval(succeed, pictures, tmp_path):
     arguments = ["eval", "--task", "superres", "--data", pictures, "--count", 3, *QUICK, "-o", stem, "--batch", 2]
     table = succeed(*arguments).stdout
     rows = [json.loads(line) for line in lines.read_text().splitlines()][1:]
-    assert len(rows) == 3 * 7 and {row["image"] for row in rows} == {"p00.png", "p01.png", "p02.png"}
+    assert len(rows) == 3 * 8 and {row["image"] for row in rows} == {"p00.png", "p01.png", "p02.png"}
     assert markdown.read_text() == table
     mean = np.mean([row["psnr"] for row in rows if row["method"] == "bicubic"])
     assert "| bicubic | 3 | " in table and f"| {mean:.2f} ± " in table
-    assert len(csv.read_text().splitlines()) == 8
+    assert len(csv.read_text().splitlines()) == 9
     before = contents(tmp_path)
     assert succeed(*arguments).stdout == table and contents(tmp_path) == before
 

@@ -85,7 +85,7 @@ class Trained:
         return {"aegan-encoder": lambda x: encoder(x) * 2, "aegan-generator": decoder}[name]
 
 
-EXACT = ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM"]
+EXACT = ["GE", "GE consistent", "ConvAE", "ConvAE consistent", "invertGAN", "CSGM"]
 GENERATIVE, AEGAN = ["GE", "ConvAE", "invertGAN"], Trained("aegan-encoder", "aegan-generator")
 
 
@@ -96,9 +96,9 @@ GENERATIVE, AEGAN = ["GE", "ConvAE", "invertGAN"], Trained("aegan-encoder", "aeg
         ("reconstruct", {}, {"preset": Trained()}, GENERATIVE),
         ("reconstruct", {}, {"preset": AEGAN}, [*GENERATIVE, "AEGAN"]),
         ("denoise", {}, {"preset": AEGAN}, [*GENERATIVE, "TV", "NLM", "input"]),
-        ("inpaint", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "biharmonic", "input"]),
+        ("inpaint", {}, {}, [*EXACT, "biharmonic", "input"]),
         ("deblur", {}, {}, [*EXACT, "Wiener", "Richardson-Lucy", "input"]),
-        ("superres", {}, {}, ["GE", "GE consistent", "ConvAE", "invertGAN", "CSGM", "bicubic", "input"]),
+        ("superres", {}, {}, [*EXACT, "bicubic", "input"]),
         ("sharpen", {"operator": "GaussianBlur"}, {}, [*EXACT, "Wiener", "Richardson-Lucy", "input"]),
         ("crush", {"operator": "JPEG"}, {}, [*GENERATIVE, "input"]),
         ("reconstruct", {}, {"bits": (16, 8)}, [*GENERATIVE, "GE 16 bit", "ConvAE 16 bit", "GE 8 bit", "ConvAE 8 bit"]),
@@ -137,6 +137,10 @@ def test_what_the_methods_are(model):
     agreeing = model.solve(measurement, dataclasses.replace(OPTIONS, consistent=True)).image
     np.testing.assert_allclose(found["GE consistent"], agreeing, atol=1e-6)
     np.testing.assert_allclose(Downsample(4)(found["GE consistent"]), measurement, atol=1e-5)
+    np.testing.assert_allclose(Downsample(4)(found["ConvAE consistent"]), measurement, atol=1e-5)
+    pair = (found["ConvAE"], found["ConvAE consistent"])
+    detail = [image - Downsample(4)(image).numpy().repeat(4, 1).repeat(4, 2) for image in pair]
+    np.testing.assert_allclose(detail[0], detail[1], atol=1e-5)
     pixels = GenerativeEncoder(generator, lambda x: tf.reshape(x, (-1, 192)), 4)  # E and S the identity, equation (4)
     np.testing.assert_allclose(found["invertGAN"], pixels.solve(enlarged, OPTIONS).image, atol=1e-4)
     reduced = by_code(lambda x: tf.reshape(Downsample(4)(x), (-1, 12)), flat(measurement))
@@ -151,7 +155,8 @@ def test_the_methods_for_missing_pixels():
     np.testing.assert_array_equal(found["biharmonic"], baselines.biharmonic(y, known))
     np.testing.assert_allclose(found["ConvAE"], decoder(encoder(y)), atol=1e-5)
     np.testing.assert_allclose(found["GE"], model.solve(y, OPTIONS, known=known).image, atol=1e-6)
-    np.testing.assert_allclose(found["GE consistent"], np.where(known == 1, y, found["GE"]), atol=1e-5)
+    for name in ("GE", "ConvAE"):
+        np.testing.assert_allclose(found[f"{name} consistent"], np.where(known == 1, y, found[name]), atol=1e-5)
     np.testing.assert_allclose(found["invertGAN"], by_code(lambda x: tf.reshape(x, (-1, 192)), flat(y)), atol=1e-4)
     for i in range(2):  # CSGM knows which pixels are missing, invertGAN does not
         seen = np.flatnonzero(known[i].repeat(3, axis=2))
@@ -336,7 +341,8 @@ def test_methods_can_be_chosen_and_added(model, source, tmp_path):
     rows = run(model, source, tmp_path / "a.jsonl", names=("bicubic", "input"))
     assert len(rows) == 10 and len({(row["image"], row["method"]) for row in rows}) == 10
     with pytest.raises(
-        ValueError, match="unknown method GAN; there are GE, GE consistent, ConvAE, invertGAN, CSGM, bicubic, in"
+        ValueError,
+        match="unknown method GAN; there are GE, GE consistent, ConvAE, ConvAE consistent, invertGAN, CSGM, bicubic, in",
     ):
         run(model, source, tmp_path / "b.jsonl", names=("GAN",))
     assert not (tmp_path / "b.jsonl").exists()

@@ -22,7 +22,8 @@ from .options import FILE
     metavar="JSON",
     help="Description, data and terms to keep in the preset's record.",
 )
-def export(folder, gan_run, runs, starter_runs, aegan_run, about):
+@click.option("--layers", is_flag=True, help="Write the generator that is there anew, with its layers, from its weights.")
+def export(folder, gan_run, runs, starter_runs, aegan_run, about, layers):
     """Write trained runs as a preset of SavedModels; parts that are not named stay as they are.
 
     \b
@@ -35,6 +36,16 @@ def export(folder, gan_run, runs, starter_runs, aegan_run, about):
     for option, given in (("--autoencoder", runs), ("--starter", starter_runs)):
         if twice := [run for run in given if given.count(run) > 1]:
             raise click.UsageError(f"{option} {twice[0]} is given twice")
+
+    if layers:
+        if gan_run or runs or starter_runs or aegan_run or about:
+            raise click.UsageError("--layers is for a generator that is there: give it alone; a new one has its layers")
+        presets.read(folder)
+
+        from ..training import layered
+
+        click.echo(folder / layered.add_layers(folder))
+        return
 
     from ..training import export as exporting
 

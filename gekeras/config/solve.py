@@ -165,7 +165,7 @@ FIDELITIES = {
     "best": SolveOptions(steps=140, optimizer="lbfgs", start="starter", prior="sphere"),
 }
 
-# What they have in the place of their steps where a layer is searched, too: the same evaluations in all for "best".
+# What they have where a layer is searched, too: "best" the same evaluations in all. Without a starter z needs all its steps.
 LAYERED = {"fast": {"layer_steps": 40}, "best": {"steps": 40, "layer_steps": 100}}
 
 # The same where there is no starter, as for networks of one's own, of which nothing is known.

@@ -49,7 +49,7 @@ def groups(
         names = ("ConvAE", "ConvAE consistent")[: 1 + task.exact]
         table[names] = lambda y, known, at_once=None: _decoded(model, y, known)
     table[("invertGAN",)] = _invert_gan(model, options)
-    if task.exact:  # elsewhere A is the identity, or not known, and this is invertGAN
+    if task.exact:  # elsewhere A is the identity, a mean, or not known, and this is invertGAN
         pixels = pixels_only(options)
         table[("CSGM",)] = lambda y, known, at_once=None: {
             "CSGM": model.solve(y, pixels, known=known, at_once=at_once).image

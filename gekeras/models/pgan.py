@@ -93,11 +93,12 @@ class Generator(Network):
     @property
     def cuts(self):
         """After the blocks of `CUTS`, by their side: `{"8": "conv_8_1_norm", "16": ...}`; none while the network fades."""
-        return {} if self.config["fade"] else _cuts(self.config["resolution"])
+        return {} if self.config["fade"] else cuts_of(self.config["resolution"])
 
 
-def _cuts(resolution):
-    return {str(res): f"conv_{res}_{min(res // 8, 1)}_norm" for res in resolutions(resolution)[:-1] if res in CUTS}
+def cuts_of(resolution: int) -> dict[str, str]:
+    """Side -> layer that a generator of this resolution can be cut at."""
+    return {str(res): f"conv_{res}_{min(res // 8, 1)}_norm" for res in CUTS if res < resolution}
 
 
 def _first_block(x, filters):

@@ -128,16 +128,17 @@ def lacking_starter(preset: Any, task: str, custom: CustomNetworks) -> str:
 
 
 def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str, Any]:
-    """What the preset prefers to the library's options: its own, the task's objective and its starter's gamma.
+    """What the preset prefers to the library's options: its own, its starter's gamma, the task's objective.
 
     The weights of an objective are measured with the preset's encoder, and go with it.
     """
     defaults = dict(preset.info.get("solve", {}))
     if custom.encoder is not None:
-        return {name: value for name, value in defaults.items() if name not in ("decoder_weight", "pixel_weight")}
-    defaults |= preset.info.get("objectives", {}).get(task, {})
+        measured = ("decoder_weight", "pixel_weight", "layers", "consistent")
+        return {name: value for name, value in defaults.items() if name not in measured}
     starter = preset.info.get("starters", {}).get(task, {})
-    return defaults | {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else defaults
+    gamma = {"decoder_weight": starter["options"].get("decoder_weight", 0.0)} if starter else {}
+    return {**defaults, **gamma, **preset.info.get("objectives", {}).get(task, {})}
 
 
 def input_size(generator: Callable, given: int | None = None) -> int:

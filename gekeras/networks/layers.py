@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..messages import reason_of, shown
+from ..messages import shown
 from .modules import UNIT, Module, name_of, rescale
 
 FEATURES, IMAGE, CONSTRAIN = "features_", "image_from_", "constrain_"
@@ -30,25 +30,24 @@ def names_of(generator: Callable) -> list[str]:
     when it is tried.
     """
     source = _source_of(generator)
-    if hasattr(source, "signatures"):
-        found = [name[len(FEATURES) :] for name in dir(source) if name.startswith(FEATURES)]
-        return sorted(found, key=lambda name: (len(name), name))
     if _is_functional(source):
-        return list(getattr(source, "cuts", ())) or [layer.name for layer in source.layers[1:-1]]
-    return []
+        return list(getattr(source, "cuts", ())) or _inner(source)
+    found = [name[len(FEATURES) :] for name in dir(source) if name.startswith(FEATURES)]
+    return sorted(found, key=lambda name: (len(name), name)) if hasattr(source, "signatures") else []
 
 
 def cut_of(generator: Callable, name: str) -> Cut:
     """The generator cut at a layer. Raises ValueError where it has no such layer, or is not cut by it."""
     source, names = _source_of(generator), names_of(generator)
     if not names:
-        raise ValueError(f"the generator {name_of(generator)} has no layers to search: layers must be none")
-    if hasattr(source, "signatures"):
-        if name not in names:
-            raise ValueError(_unknown(generator, name, names))
-        cut = Cut(*(getattr(source, f"{part}{name}") for part in (FEATURES, IMAGE)), _constraint_of(source, name))
-    else:
+        how = "a preset's gets them by `gekeras export FOLDER --layers`, a Keras model has them as a .keras file"
+        raise ValueError(f"the generator {name_of(generator)} has no layers to search: layers must be none; {how}")
+    if _is_functional(source):
         cut = _cut(generator, source, name, names)
+    elif name not in names:
+        raise ValueError(_unknown(generator, name, names))
+    else:
+        cut = Cut(*(getattr(source, f"{part}{name}") for part in (FEATURES, IMAGE)), _constraint_of(source, name))
     span = generator.output_range if isinstance(generator, Module) else UNIT
     image = cut.image
     return cut if span == UNIT else cut._replace(image=lambda h: rescale(image(h), span, UNIT))
@@ -67,6 +66,11 @@ def _is_functional(source: Any) -> bool:
     return bool(getattr(source, "inputs", None)) and bool(getattr(source, "layers", None))
 
 
+def _inner(model: Any) -> list[str]:
+    """The names of the layers but the input, which a `Sequential` does not list, and the last."""
+    return [layer.name for layer in model.layers if type(layer).__name__ != "InputLayer"][:-1]
+
+
 def _constraint_of(source: Any, name: str) -> Callable:
     return getattr(source, f"{CONSTRAIN}{name}", lambda h: h)
 
@@ -74,17 +78,18 @@ def _constraint_of(source: Any, name: str) -> Callable:
 def _cut(generator: Callable, model: Any, name: str, names: list[str]) -> Cut:
     """A functional Keras model at a layer, called by its name or by what the model's `cuts` call it."""
     import keras
+    import tensorflow as tf
 
     wanted = getattr(model, "cuts", {}).get(name, name)
-    if wanted not in {layer.name for layer in model.layers[1:-1]}:
+    if wanted not in _inner(model):
         raise ValueError(_unknown(generator, name, names))
     layer = model.get_layer(wanted)
     try:
         low, high = keras.Model(model.inputs, layer.output), keras.Model(layer.output, model.outputs[0])
-    except Exception as error:  # a path around the layer, or a layer that is used twice
-        raise ValueError(
-            f"the generator {name_of(generator)} is not cut by its layer {wanted}: {reason_of(error)}"
-        ) from error
+    except Exception as error:  # whatever Keras raises where a path leads around the layer
+        why = "take one that all paths go through"
+        raise ValueError(f"the generator {name_of(generator)} is not cut by its layer {wanted}: {why}") from error
     # A pixel normalization's output is one of its own fixed points, and a search of it has to stay there.
     constrain = layer if type(layer).__name__ == "PixelNorm" else lambda h: h
-    return Cut(lambda z: low(z, training=False), lambda h: high(h, training=False), constrain)
+    parts = (lambda z: low(z, training=False), lambda h: high(h, training=False), constrain)
+    return Cut(*(lambda x, part=part: tf.cast(part(x), tf.float32) for part in parts))  # as a `Module`

@@ -234,7 +234,8 @@ def correction(operator: Operator, residual: tf.Tensor, iterations: int = 50) ->
     """A^+ r for a linear A: argmin_x ||A x - r||^2 + ridge ||x||^2 by conjugate gradients from x = 0 (CGLS, Bjorck 1996).
 
     For a mask or a box average A A^T is a multiple of the identity on what it keeps, and one iteration is exact. A blur has
-    all but lost the fine detail: there `operator.ridge`, relative to A A^T's mean gain, keeps rounding from blowing up.
+    all but lost the fine detail: there `operator.ridge` keeps rounding from blowing up. With the variance of the noise over
+    that of what the picture corrected lacks it is Wiener's filter, around that picture.
 
     Args:
         operator: A, linear.
@@ -245,13 +246,11 @@ def correction(operator: Operator, residual: tf.Tensor, iterations: int = 50) ->
         An array like x: adding it to x makes A x equal y, as far as A and its ridge let it.
     """
     gradient = operator.adjoint(residual)
-    power, ridge = dot(gradient, gradient), 0.0
-    if operator.ridge:
-        ridge = operator.ridge * ratio(power, dot(residual, residual), like=gradient)
+    power, ridge = dot(gradient, gradient), operator.ridge
     solution, direction = tf.zeros_like(gradient), gradient
     for _ in range(iterations):
         image = operator(direction)
-        step = ratio(power, dot(image, image) + dot(ridge * direction, direction), like=gradient)
+        step = ratio(power, dot(image, image) + ridge * dot(direction, direction), like=gradient)
         solution += step * direction
         residual -= tf.reshape(step, [-1] + [1] * (len(residual.shape) - 1)) * image
         gradient = operator.adjoint(residual) - ridge * solution

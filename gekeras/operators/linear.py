@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from .base import Operator, positive, register, whole
 
+# Of a blur's pseudo-inverse, see `correction`: the variance of rounding to 8 bits over that of an error in the pictures
+# that are corrected, GE's and the autoencoder's (their MSE is 0.01 to 0.03).
+DAMPING = (2 / 255) ** 2 / 12 / 0.017
+
 
 def resampled(images: tf.Tensor, rows: np.ndarray, columns: np.ndarray) -> tf.Tensor:
     """R x C^T of each channel: `[n, h, w, c]`, `[h', h]`, `[w', w]` -> `[n, h', w', c]`."""
@@ -203,7 +207,7 @@ class GaussianBlur(Operator):
     """
 
     linear = True
-    ridge = 1e-3
+    ridge = DAMPING
 
     def __init__(self, sigma: float = 2.0, size: int | None = None):
         self.sigma = positive("sigma", sigma)
@@ -244,7 +248,7 @@ class MotionBlur(Operator):
     """
 
     linear = True
-    ridge = 1e-3
+    ridge = DAMPING
 
     def __init__(self, length: float = 9, angle: float = 0.0):
         self.length, self.angle = positive("length", length), float(angle)

@@ -78,7 +78,7 @@ def decode_batches(model: GenerativeEncoder, y: np.ndarray, known: np.ndarray | 
 
 def merge_solutions(solutions: list[Solution]) -> Solution:
     """The solutions of several batches as one, without their histories."""
-    arrays = [
-        np.concatenate([getattr(solution, name) for solution in solutions]) for name in ("latent", "image", "loss", "steps")
-    ]
-    return Solution(*arrays, np.zeros((0, len(arrays[0]))), sum(solution.seconds for solution in solutions))
+    names = ["latent", "image", "loss", "steps"] + ["features"] * (solutions[0].features is not None)
+    arrays = {name: np.concatenate([getattr(solution, name) for solution in solutions]) for name in names}
+    nothing = np.zeros((0, len(arrays["loss"])))
+    return Solution(**arrays, history=nothing, seconds=sum(solution.seconds for solution in solutions))

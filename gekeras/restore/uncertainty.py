@@ -183,6 +183,8 @@ def _compare(solution: Solution, samples: int) -> tuple[Solution, np.ndarray, np
     )
     best = samples * np.arange(len(losses)) + losses.argmin(axis=1)
     arrays = {name: getattr(solution, name)[best] for name in ("latent", "image", "loss", "steps")}
+    if solution.features is not None:
+        arrays["features"] = solution.features[best]
     return solution._replace(**arrays), deviation_of(pictures), latents, losses
 
 

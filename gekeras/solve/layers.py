@@ -107,8 +107,14 @@ class LayerStage:
             latent: z* `[n, latent_size]`.
             target: as of `Solver.solve`.
             options: of the whole solve.
-            callback, chunk, at_once: as of `Solver.solve`, the evaluations counted from the first of the layer.
+            callback: as of `Solver.solve`; its evaluations come after those for z, whose last call showed where this begins.
+            chunk, at_once: as of `Solver.solve`.
         """
+
+        def later(done, loss, features):
+            if done:
+                callback(options.steps + done, loss, features)
+
         count = at_once or len(latent)
         start = tf.concat([self._flat(self.features(latent[i : i + count])) for i in range(0, len(latent), count)], axis=0)
         return self.solver.solve(
@@ -116,7 +122,7 @@ class LayerStage:
             self.size,
             self.options(options),
             initial=start,
-            callback=callback,
+            callback=callback and later,
             chunk=chunk,
             at_once=at_once,
         )
@@ -129,7 +135,7 @@ def joined(z: Solution, h: Solution) -> Solution:
         image=h.image,
         loss=h.loss,
         steps=z.steps + h.steps,
-        history=np.concatenate([z.history, h.history[1:]]),  # the first is the last of z's
+        history=np.concatenate([z.history[:-1], h.history]),  # the last of z gives way to the best, where h begins
         seconds=z.seconds + h.seconds,
         features=h.latent,
     )

@@ -30,10 +30,11 @@ class Solution(NamedTuple):
     Attributes:
         latent: z* `[n, d]`, the iterate with the lowest objective of each image.
         image: G(z*) `[n, h, w, c]`, about [-1, 1].
-        loss: the objective at z* `[n]`.
+        loss: the objective at z*, or at h*, `[n]`.
         steps: evaluations of the gradient that each image took `[n]`, those of its finalists included.
         history: the objective at each iterate `[steps + 1, n]`, up to the last step that any image took; an image that has
-            converged repeats its last one. While finalists compete, the best of theirs.
+            converged repeats its last one. While finalists compete, the best of theirs. Where a layer was searched after z,
+            its objective from z* on, `[steps + layer_steps + 1, n]`, with mu in the place of lambda.
         seconds: wall-clock time of the whole solve, tracing included.
         features: h* `[n, d']`, flattened, where a layer was searched after z (`layers.LayerStage`): the picture is the one
             that the layers above make of them.

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import files, images, plots
+from ..models.pgan import cuts_of
 from ..models.precision import building_in
 from ..networks import layers, presets
 from ..networks.record import read_about
@@ -42,11 +43,11 @@ class Part(tf.Module):
         specification = tf.TensorSpec(shape, tf.float32, name=input_name)
         self.call = tf.function(lambda x: tf.cast(network(x, training=False), tf.float32), input_signature=[specification])
         self.serve = tf.function(lambda x: {output_name: self.call(x)}, input_signature=[specification])
-        self.cuts = [self._cut(network, name) for name in getattr(network, "cuts", ())]
+        self.cuts = [self._cut(network, name, layer) for name, layer in _cuts_of(network).items()]
 
-    def _cut(self, network, name: str) -> str:
+    def _cut(self, network, name: str, layer: str) -> str:
         """Add the functions of `networks.layers.Cut` at a layer, of the network's own weights; its name again."""
-        cut = layers.cut_of(network, name)
+        cut = layers.cut_of(network, layer)
         latent = tf.TensorSpec([None, *network.inputs[0].shape[1:]], tf.float32, name="latent")
         inside = [None, *cut.features(tf.zeros([1, *latent.shape[1:]])).shape[1:]]
         features = tf.TensorSpec(inside, tf.float32, name="features")
@@ -67,6 +68,13 @@ class Part(tf.Module):
     @tf.function
     def __call__(self, x):
         return self.call(x)
+
+
+def _cuts_of(network) -> dict[str, str]:
+    """Its own, or where an imported generator, a plain Keras model, has the layers of a progressive GAN."""
+    there = {layer.name for layer in network.layers}
+    cuts = network.cuts if hasattr(network, "cuts") else cuts_of(network.outputs[0].shape[1] or 0)
+    return {name: layer for name, layer in cuts.items() if layer in there}
 
 
 def _in_float32(function):

@@ -1,0 +1,55 @@
+"""A preset's generator written anew, with the functions of its layers, from its own weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .. import files
+from ..models.began import BEGANGenerator
+from ..models.pgan import Generator
+from ..networks import presets
+from . import export
+
+SIZES = ("resolution", "channels", "latent_size")
+KINDS = {"fmap_base": (Generator, ("fmap_base", "fmap_max")), "width": (BEGANGenerator, ("width", "skip"))}
+
+
+def add_layers(folder: Path) -> str:
+    """Give a preset's generator the functions of its layers, where it was written before they were; its name.
+
+    Weights and pictures stay as they are: the new one is compared with the old before anything is written.
+
+    Raises:
+        ValueError: no preset, a generator of which the record does not tell how it is built (an imported one), or one whose
+            pictures would change.
+    """
+    preset = presets.read(folder)
+    old = preset.part("generator")
+    network = _rebuilt(preset, old)
+    z = tf.random.stateless_normal((4, preset.latent_size), (0, 0))
+    if (apart := float(np.abs(np.asarray(old(z)) - np.asarray(network(z))).max())) > 1e-5:
+        raise ValueError(f"{folder}: its generator is built otherwise than its record says: pictures differ by {apart:.3g}")
+    with files.rewriting(folder) as made:
+        shutil.rmtree(made / "generator")
+        export.save_part(network, made / "generator", "latent", "image")
+        export.write_record(made, files.read_json(made / "preset.json"))
+    return "generator"
+
+
+def _rebuilt(preset: presets.Preset, old: Any):
+    """The network that the record describes, with the weights of the SavedModel."""
+    options = preset.info.get("generator", {}).get("options", {})
+    kind = next((kind for mark, kind in KINDS.items() if mark in options), None)
+    if kind is None or not hasattr(old, "network"):
+        raise ValueError(f"{preset.folder}: its record does not tell how the generator is built; write it anew")
+    build, names = kind
+    network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names})
+    for part, layer in enumerate(layer for layer in network.layers if layer.weights):
+        stored = old.network[f"layer_with_weights-{part}"]
+        layer.set_weights([stored[w.name.split("/")[-1].split(":")[0]].numpy() for w in layer.weights])
+    return network
