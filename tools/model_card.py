@@ -65,6 +65,8 @@ def score_table(task: str, scores: dict) -> str:
     how = (how + ", gamma {decoder_weight:g}, beta {pixel_weight:g}").format(
         **{"optimizer": "adam", "decoder_weight": 0.0, "pixel_weight": 0.0, **options, "start": start}
     )
+    if options.get("layers", "none") != "none":
+        how += "; then {layer_steps} of Adam in layer {layers}, mu {layer_weight:g}".format(**options)
     return f"\n### {task}\n\n{scores['data']}; GE: {how}.\n\n{to_markdown(rows)}"
 
 

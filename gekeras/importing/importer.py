@@ -70,7 +70,7 @@ def _chain(layers, latent_size: int, biased: bool, tanh: bool) -> keras.Model:
         if biased and layer.name == "dense_4":
             layer = EqualizedDense(layer.units, gain=layer.gain, name="dense_4")
         if not (biased and layer.name == "bias_4"):
-            x = layer(x)
+            x = layer.from_config(layer.get_config())(x)  # one with a path of its own, that a cut can follow
     if tanh:
         x = keras.layers.Activation("tanh", dtype="float32", name="tanh")(x)
     return keras.Model(latent, x, name="generator")
