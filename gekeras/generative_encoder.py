@@ -158,6 +158,8 @@ class GenerativeEncoder:
         kept = dict.fromkeys(["layers", "layer_weight", "consistent"], pixels and coded)
         kept |= {"decoder_weight": self.decoder is not None and coded, "pixel_weight": pixels and coded}
         defaults = {name: value for name, value in defaults.items() if kept.get(name, True)}
+        if pixels and given.get("layers", Z_ALONE) != Z_ALONE:
+            defaults.setdefault("pixel_weight", 1.0)  # features that only a code asks for are no picture's
         return named_options(fidelity, given, defaults, aided=self.starter is not None and coded)
 
     def note(self, fidelity: str = "fast", **changes: Any) -> str:

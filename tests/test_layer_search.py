@@ -423,6 +423,15 @@ def test_a_preset_s_layer_is_searched_where_there_are_pixels():
     assert blind.options().layers == "none" and blind.options().pixel_weight == 0
 
 
+def test_a_named_layer_compares_with_pixels():
+    """Features that only a code asks for are no picture's: beta is 1 unless somebody says otherwise."""
+    model = make(make_generator())
+    assert model.options().pixel_weight == 0 and model.options(layers="none").pixel_weight == 0
+    assert model.options(layers="low").pixel_weight == model.options("paper", layers="low").pixel_weight == 1
+    assert model.options(layers="low", pixel_weight=0.2).pixel_weight == 0.2
+    assert model.options(layers="low", pixel_weight=0.0).pixel_weight == 0
+
+
 def test_a_named_set_gives_the_layer_steps_of_its_own():
     best = named_options("best", {"layers": "8"}, {}, aided=True)
     assert (best.steps, best.layer_steps) == (40, 100)

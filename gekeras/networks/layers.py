@@ -41,7 +41,7 @@ def cut_of(generator: Callable, name: str) -> Cut:
     source, names = _source_of(generator), names_of(generator)
     if not names:
         how = "a preset's gets them by `gekeras export FOLDER --layers`, a Keras model has them as a .keras file"
-        raise ValueError(f"the generator {name_of(generator)} has no layers to search: layers must be none; {how}")
+        raise ValueError(f"{_called(generator)} has no layers to search: layers must be none; {how}")
     if _is_functional(source):
         cut = _cut(generator, source, name, names)
     elif name not in names:
@@ -54,7 +54,13 @@ def cut_of(generator: Callable, name: str) -> Cut:
 
 
 def _unknown(generator: Callable, name: str, names: list[str]) -> str:
-    return f"the generator {name_of(generator)} has no layer {shown(name)}; it has {', '.join(names)}, and none is z alone"
+    return f"{_called(generator)} has no layer {shown(name)}; it has {', '.join(names)}, and none is z alone"
+
+
+def _called(generator: Callable) -> str:
+    """Of what a message speaks; a part of a preset, as it was loaded, has no name."""
+    own = isinstance(generator, Module) or not hasattr(generator, "signatures")
+    return f"the generator {name_of(generator)}" if own else "the preset's generator"
 
 
 def _source_of(generator: Callable) -> Any:
@@ -88,7 +94,7 @@ def _cut(generator: Callable, model: Any, name: str, names: list[str]) -> Cut:
         low, high = keras.Model(model.inputs, layer.output), keras.Model(layer.output, model.outputs[0])
     except Exception as error:  # whatever Keras raises where a path leads around the layer
         why = "take one that all paths go through"
-        raise ValueError(f"the generator {name_of(generator)} is not cut by its layer {wanted}: {why}") from error
+        raise ValueError(f"{_called(generator)} is not cut by its layer {wanted}: {why}") from error
     # A pixel normalization's output is one of its own fixed points, and a search of it has to stay there.
     constrain = layer if type(layer).__name__ == "PixelNorm" else lambda h: h
     parts = (lambda z: low(z, training=False), lambda h: high(h, training=False), constrain)
