@@ -71,7 +71,7 @@ def for_solve(model: GenerativeEncoder, options: SolveOptions, target: Target, a
     if options.layers != Z_ALONE:
         loops.append(model.layer_stage(options).compiled(target, options))
     needs = [need_of(loop) for loop in loops]
-    return of_need(None if None in needs else Need(*map(max, *needs)) if len(needs) > 1 else needs[0])
+    return of_need(None if None in needs else Need(*map(max, zip(*needs))))
 
 
 def for_decoding(model: GenerativeEncoder, observation, asked: int | None = None) -> Batch:

@@ -31,12 +31,12 @@ class Part(tf.Module):
     """A network as a tensor -> tensor function with a serving signature; `input_name` and `output_name` are its keys.
 
     It has the network's weights but not the network, whose every layer Keras would add functions for: most of what loading
-    a SavedModel takes, and called by nobody. Their keys are those that the network itself would have (`_weights`).
+    a SavedModel takes, and called by nobody. Their keys are those that the network itself would have (`weights_of`).
     """
 
     def __init__(self, network, input_name: str, output_name: str, extra: dict[str, tf.Variable] | None = None):
         super().__init__(name=network.name)
-        self.network = _weights(network)
+        self.network = weights_of(network)
         for name, value in (extra or {}).items():
             setattr(self, name, value)
         shape = [None, *network.inputs[0].shape[1:]]
@@ -86,7 +86,7 @@ def _named(function, output_name: str):
     return tf.function(lambda x: {output_name: function(x)}, input_signature=function.input_signature)
 
 
-def _weights(network) -> dict[str, dict[str, tf.Variable]]:
+def weights_of(network) -> dict[str, dict[str, tf.Variable]]:
     """The weights by layer and name, as in Keras' own checkpoints."""
     layers = [layer for layer in network.layers if layer.weights]
     named = [{w.name.split("/")[-1].split(":")[0]: w for w in layer.weights} for layer in layers]

@@ -49,7 +49,7 @@ def _rebuilt(preset: presets.Preset, old: Any):
         raise ValueError(f"{preset.folder}: its record does not tell how the generator is built; write it anew")
     build, names = kind
     network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names})
-    for part, layer in enumerate(layer for layer in network.layers if layer.weights):
-        stored = old.network[f"layer_with_weights-{part}"]
-        layer.set_weights([stored[w.name.split("/")[-1].split(":")[0]].numpy() for w in layer.weights])
+    for part, weights in export.weights_of(network).items():
+        for name, variable in weights.items():
+            variable.assign(old.network[part][name])
     return network
