@@ -5,12 +5,13 @@ consistent with its measurement.
         --try layers=none --try layers=16,layer_weight=0.01 --try best,layers=16
 
 Each `--try` is what is changed over the preset's own options, `best` in front of it naming the fidelity. Observations are
-rounded to 8 bits. Choose on pictures that no score is reported for. A picture's seconds are those of the whole batch over
-its pictures, tracing included.
+rounded to 8 bits. Choose on pictures that no score is reported for. A picture's seconds are those of all batches over all
+pictures, once everything is compiled.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 
@@ -71,11 +72,15 @@ def main(preset, task, folder, count, batch, lpips, tries, **values):
     )
     for text in tries:
         fidelity, changes = read(text)
-        options, begin, parts = model.options(fidelity, consistent=False, **changes), time.perf_counter(), []
-        for i in range(0, len(y), batch):
-            mask = None if known is None else known[i : i + batch]
-            parts.append(model.solve(y[i : i + batch], options, known=mask).image)
-        image, seconds = np.concatenate(parts), (time.perf_counter() - begin) / len(y)
+        options = model.options(fidelity, consistent=False, **changes)
+
+        def solve(options, i):
+            return model.solve(y[i : i + batch], options, known=None if known is None else known[i : i + batch]).image
+
+        solve(dataclasses.replace(options, steps=1, layer_steps=1), 0)  # traces
+        begin = time.perf_counter()
+        image = np.concatenate([solve(options, i) for i in range(0, len(y), batch)])
+        seconds = (time.perf_counter() - begin) / len(y)
         cells = [scores(image, truth, lpips)]
         if model.task.exact:
             cells.append(scores(consistent(model.task, image, y, known), truth, lpips))

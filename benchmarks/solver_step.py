@@ -5,6 +5,9 @@ which evaluates the last iterate and draws the best one's picture, is counted in
 without it. L-BFGS multiplies by its metric as with a starter, even if the preset has none: then by a random one.
 
     python benchmarks/solver_step.py --preset faces-64 --task superres --optimizer lbfgs --batch 1 --batch 16
+    python benchmarks/solver_step.py --layers 16
+
+The second is of the steps for a layer's features, which are Adam's, and of bare passes through what is above the layer.
 """
 
 from __future__ import annotations
@@ -17,20 +20,20 @@ import numpy as np
 import tensorflow as tf
 
 from gekeras import GenerativeEncoder, SolveOptions
-from gekeras.config import OPTIMIZERS
-from gekeras.solve import Solver
+from gekeras.config import OPTIMIZERS, Z_ALONE
+from gekeras.solve import Solver, Target
 from gekeras.solve.objective import squared_distance
 
 
-def bare_pass(model: GenerativeEncoder):
-    """f(z) = ||E(S(G(z))) - m||^2 and its gradient, compiled, and nothing else."""
+def bare_pass(model: GenerativeEncoder, generator):
+    """f(z) = ||E(S(G(z))) - m||^2 and its gradient, compiled, and nothing else; G may be what is above a layer."""
 
     @tf.function(reduce_retracing=True)
-    def value_and_gradient(latent, code):
+    def value_and_gradient(point, code):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(latent)
-            loss = squared_distance(model.encoder(model.task.forward(model.generator(latent))), code)
-        return loss, tape.gradient(loss, latent)
+            tape.watch(point)
+            loss = squared_distance(model.encoder(model.task.forward(generator(point))), code)
+        return loss, tape.gradient(loss, point)
 
     return value_and_gradient
 
@@ -79,18 +82,17 @@ class Timed:
         return results
 
 
-def measure(model: GenerativeEncoder, solver: Solver, bare, batch: int, options: SolveOptions, rounds: int):
+def measure(solver: Solver, bare, start, code, anchor, options: SolveOptions, rounds: int):
     """Median seconds of a bare pass and of a solver step, and the medians of their ratios, with and without the end."""
-    latent = tf.random.stateless_normal((batch, model.latent_size), seed=(0, 1))
-    code = tf.constant(model.encoder(model.task.forward(model.generator(latent * 0.5 + 0.1))))
+    target = Target(code, anchor=anchor)
 
     def run_bare():
         for _ in range(options.steps):
-            _, gradient = bare(latent, code)
+            _, gradient = bare(start, code)
         return np.asarray(gradient)
 
     def run_solver():
-        return solver.solve(code, model.latent_size, options)
+        return solver.solve(target, start.shape[1], options, initial=start)
 
     run_bare(), run_solver()  # trace
     rows = []
@@ -107,21 +109,34 @@ def measure(model: GenerativeEncoder, solver: Solver, bare, batch: int, options:
 @click.option("--task", default="superres")
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="lbfgs", show_default=True)
 @click.option("--batch", "batches", type=int, multiple=True, default=(1, 4, 16, 64), show_default=True)
+@click.option("--layers", default=Z_ALONE, show_default=True, help="The layer whose features are searched.")
 @click.option("--steps", default=20, show_default=True)
 @click.option("--rounds", default=5, show_default=True)
-def main(preset, task, optimizer, batches, steps, rounds):
+def main(preset, task, optimizer, batches, layers, steps, rounds):
     model = GenerativeEncoder.from_preset(preset, task)
-    options = SolveOptions(steps=steps, optimizer=optimizer, prior="sphere")
+    searched = layers != Z_ALONE
+    options = SolveOptions(
+        steps=steps, optimizer="adam" if searched else optimizer, prior="sphere", layers=layers, layer_steps=steps
+    )
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     click.echo(
-        f"preset {preset}, task {task}, {optimizer}, {steps} steps x {rounds} rounds, {device}, TensorFlow {tf.__version__}"
+        f"preset {preset}, task {task}, layers {layers}, {options.optimizer}, {steps} steps x {rounds} rounds, {device}, "
+        f"TensorFlow {tf.__version__}"
     )
     click.echo("| batch | bare pass (s) | solver step (s) | ratio | loop | step a picture (s) | pictures' steps a second |")
     click.echo("|---|---|---|---|---|---|---|")
-    solver, bare = solver_of(model, optimizer), bare_pass(model)
+    if searched:
+        stage = model.layer_stage(options)
+        solver, options = stage.solver, stage.options(options)
+    else:
+        solver = solver_of(model, optimizer)
+    bare = bare_pass(model, solver.generator)
     solver.finish = Timed(solver.finish)
     for batch in batches:
-        plain, step, ratio, loop = measure(model, solver, bare, batch, options, rounds)
+        latent = tf.random.stateless_normal((batch, model.latent_size), seed=(0, 1))
+        code = tf.constant(model.encoder(model.task.forward(model.generator(latent * 0.5 + 0.1))))
+        start = stage.start(latent) if searched else latent
+        plain, step, ratio, loop = measure(solver, bare, start, code, start if searched else None, options, rounds)
         click.echo(
             f"| {batch} | {plain:.4f} | {step:.4f} | {ratio:.3f} | {loop:.3f} | {step / batch:.4f} | {batch / step:.1f} |"
         )

@@ -1,6 +1,7 @@
 """The search of a layer's features: where the answer is known, one picture at a time, and what no layer is."""
 
 import dataclasses
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -11,19 +12,20 @@ from click.testing import CliRunner
 from conftest import SIDE as PRESET_SIDE
 from PIL import Image
 
-from gekeras import GenerativeEncoder
+from gekeras import GenerativeEncoder, files
 from gekeras.cli import cli
 from gekeras.config import SolveOptions, check_effect, named_options
 from gekeras.evaluation import methods
 from gekeras.models.began import BEGANGenerator
 from gekeras.models.pgan import Generator
+from gekeras.networks import presets
 from gekeras.networks.layers import cut_of, names_of
 from gekeras.networks.modules import adopt
 from gekeras.operators import ClippedMean, make_task
 from gekeras.restore import batches, job, memory, uncertainty
 from gekeras.solve import Layer, LayerStage, Target, joined
 from gekeras.solve.objective import Weights
-from gekeras.training import export
+from gekeras.training import export, layered
 
 RNG = np.random.default_rng(0)
 LATENT, FEATURES, SIDE = 3, 8, 4
@@ -404,6 +406,33 @@ def test_what_a_command_refuses(tmp_path, models):
         result = CliRunner().invoke(cli, [*given, *arguments.split(" ")], prog_name="gekeras")
         assert result.exit_code == 2 and len(result.output.splitlines()) == 1 and says in result.output, result.output
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_preset_written_before_layers_gets_them_and_stays_as_it_is(tmp_path, models, tiny, monkeypatch):
+    """Same pictures, same record, and no other: a generator whose record tells another build is left alone."""
+    folder, z = tmp_path / "older", tf.random.stateless_normal((3, tiny.latent_size), (0, 1))
+    shutil.copytree(models / "tiny", folder)
+    shutil.rmtree(folder / "generator")
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_cuts_of", lambda network: {})
+        export.save_part(layered._rebuilt(tiny, tiny.part("generator")), folder / "generator", "latent", "image")
+    assert names_of(presets.read(folder).part("generator")) == []
+    result = CliRunner().invoke(cli, ["export", str(folder), "--layers"])
+    assert (result.exit_code, result.output) == (0, f"{folder}/generator\n")
+    made = tf.saved_model.load(str(folder / "generator" / "1"))
+    assert names_of(made) == ["8"]
+    record, same = files.read_json(folder / "preset.json"), files.read_json(models / "tiny" / "preset.json")
+    assert {**record, "checksums": None} == {**same, "checksums": None} and record["checksums"] != same["checksums"]
+    np.testing.assert_array_equal(made(z), tiny.part("generator")(z))
+
+    for change, says in {"fmap_max": "built otherwise", "fmap_base": "does not tell how the generator is built"}.items():
+        options = {name: value for name, value in record["generator"]["options"].items() if name != "fmap_base"}
+        options |= {"fmap_base": 64, "fmap_max": 4} if change == "fmap_max" else {}
+        export.write_record(folder, record | {"generator": record["generator"] | {"options": options}})
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        result = CliRunner().invoke(cli, ["export", str(folder), "--layers"])
+        assert result.exit_code == 2 and len(result.output.splitlines()) == 1 and says in result.output, result.output
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 # --------------------------------------------------------------------------------------------------------- options

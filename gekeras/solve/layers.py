@@ -80,6 +80,10 @@ class LayerStage:
     def _flat(self, features: tf.Tensor) -> tf.Tensor:
         return tf.reshape(features, (-1, self.size))
 
+    def start(self, latent: tf.Tensor) -> tf.Tensor:
+        """features(z), where the search begins: `[n, latent_size]` -> `[n, d]`."""
+        return self._flat(self.features(latent))
+
     def options(self, options: SolveOptions) -> SolveOptions:
         """Those of the search of h, as a solve has them: its steps, rate and weight are the layer's."""
         return dataclasses.replace(
@@ -116,7 +120,7 @@ class LayerStage:
                 callback(options.steps + done, loss, features)
 
         count = at_once or len(latent)
-        start = tf.concat([self._flat(self.features(latent[i : i + count])) for i in range(0, len(latent), count)], axis=0)
+        start = tf.concat([self.start(latent[i : i + count]) for i in range(0, len(latent), count)], axis=0)
         return self.solver.solve(
             target._replace(anchor=start),
             self.size,

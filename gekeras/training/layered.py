@@ -33,7 +33,7 @@ def add_layers(folder: Path) -> str:
     network = _rebuilt(preset, old)
     z = tf.random.stateless_normal((4, preset.latent_size), (0, 0))
     if (apart := float(np.abs(np.asarray(old(z)) - np.asarray(network(z))).max())) > 1e-5:
-        raise ValueError(f"{folder}: its generator is built otherwise than its record says: pictures differ by {apart:.3g}")
+        raise _otherwise(preset, f"pictures differ by {apart:.3g}")
     with files.rewriting(folder) as made:
         shutil.rmtree(made / "generator")
         export.save_part(network, made / "generator", "latent", "image")
@@ -51,5 +51,12 @@ def _rebuilt(preset: presets.Preset, old: Any):
     network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names})
     for part, weights in export.weights_of(network).items():
         for name, variable in weights.items():
-            variable.assign(old.network[part][name])
+            saved = old.network[part].get(name) if part in old.network else None
+            if saved is None or saved.shape != variable.shape:
+                raise _otherwise(preset, f"{part}/{name} is not of shape {list(variable.shape)}")
+            variable.assign(saved)
     return network
+
+
+def _otherwise(preset: presets.Preset, how: str) -> ValueError:
+    return ValueError(f"{preset.folder}: its generator is built otherwise than its record says: {how}")
