@@ -203,7 +203,7 @@ def test_a_hole_beside_every_face(photo, tmp_path, two_faces):
 def test_a_face_of_which_nothing_is_missing_stays_as_it_is(photo, tmp_path, two_faces):
     item = observe(photo, request(align=True, box=(35, 8, 4, 4)))
     assert item.note == "photo.png: 1 face, 16 px at (30, 3); nothing is missing of 1 more, left as found"
-    assert item.boxes == [(30, 3, SIDE)] and len(item.measurements) == 1
+    assert item.boxes == [(30, 3, SIDE, 0)] and len(item.measurements) == 1
     pixels = images.read(photo)
     placed = item.place(item.join(np.ones((1, SIDE, SIDE, 3), np.float32)))
     assert (placed[22:38, 1:17] == pixels[22:38, 1:17]).all() and (placed[8:12, 35:39] == 1).all()

@@ -326,10 +326,10 @@ def two_faces(monkeypatch):
 def test_faces_that_are_not_changed_are_the_photograph(photo, two_faces):
     path, pixels = photo(40, 50)
     item = observe(path, request(align=True))
-    for piece, (top, left, side) in zip(item.measurements, two_faces):
+    for piece, (top, left, side, _) in zip(item.measurements, two_faces):
         np.testing.assert_allclose(piece, pixels[top : top + side, left : left + side], atol=1e-6)
     assert item.note == "photo.png: 2 faces, 16 px at (20, 3), 16 px at (1, 22)"
-    assert item.boxes == [(20, 3, SIDE), (1, 22, SIDE)] and item.size == (40, 50)
+    assert item.boxes == [(20, 3, SIDE, 0), (1, 22, SIDE, 0)] and item.size == (40, 50)
     np.testing.assert_allclose(item.place(item.join(item.measurements)), pixels, atol=1e-6)
 
 
@@ -340,7 +340,7 @@ def test_each_face_is_put_back_where_it_was(photo, two_faces):
     placed = item.place(item.join(np.stack([np.ones((SIDE, SIDE, 3)), -np.ones((SIDE, SIDE, 3))]).astype(np.float32)))
     assert placed[11, 28] == pytest.approx(1) and placed[30, 9] == pytest.approx(-1)
     untouched = np.ones((40, 50), bool)
-    for top, left, side in two_faces:
+    for top, left, side, _ in two_faces:
         untouched[top : top + side, left : left + side] = False
     assert (placed[untouched] == pixels[untouched]).all()
 

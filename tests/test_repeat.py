@@ -135,7 +135,7 @@ def test_what_a_record_says_of_the_files_and_the_job(tiny, models, monkeypatch):
     found = files(["./photo.png", "a.png", "b.png"], model, pictures=pictures, outputs=outputs, changes=FEW)
     records = [result.record for result in found]
     assert [record["size"] for record in records] == [[SIDE + 4, SIDE + 8], [SIDE, SIDE], [SIDE, SIDE]]
-    assert records[0]["faces"] == [[2.5, 1, 12], [0, 4, 12]] and records[0]["input"] == "photo.png"
+    assert records[0]["faces"] == [[2.5, 1, 12, 0], [0, 4, 12, 0]] and records[0]["input"] == "photo.png"
     assert records[0]["pictures"] == {
         **dict.fromkeys(("mask", "box", "reference")),
         **dict.fromkeys(("simulate", "tile", "skip_faceless", "reduce"), False),

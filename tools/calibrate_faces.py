@@ -1,4 +1,4 @@
-"""Measure where the face detector's window lies in crops whose eyes are aligned, for the constants of `gekeras/faces.py`.
+"""Measure where the face detector's window lies in crops whose eyes are aligned, for the constants of `pictures/faces.py`.
 
 python tools/calibrate_faces.py faces-train-000.tar --pictures 400
 """
@@ -25,8 +25,9 @@ def spread(values: np.ndarray) -> str:
 def main(pictures_in: str, side: int, pictures: int) -> None:
     source = data.Source(data.entries(pictures_in), side)
     indices = np.linspace(0, len(source) - 1, min(pictures, len(source))).round().astype(int)
-    found = [faces.windows(images.from_uint8(source.take([index])[0])) for index in indices]
-    top, left, window = np.array([boxes[0] for boxes in found if len(boxes) == 1]).T
+    windows = [faces.windows(images.from_uint8(source.take([index])[0])) for index in indices]
+    found = [[box for box in boxes if not box.angle] for boxes in windows]
+    top, left, window, _ = np.array([boxes[0] for boxes in found if len(boxes) == 1]).T
     counts = np.bincount([len(boxes) for boxes in found], minlength=3)
     click.echo(f"{len(found)} pictures: {counts[1]} with one face, {counts[0]} with none, {counts[2:].sum()} with more")
     click.echo(f"CROP_SIDE = {spread(side / window)}")

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from .. import images
 from ..config import PictureOptions
 from ..formats import tiff
+from ..messages import reason_of
 
 _COLORED = 32 / 255  # channels of a pixel that are further apart: not the noise of a JPEG
 _CLEAR = 1 / 8  # as near to black or white as that is one or the other, noise included
@@ -104,6 +105,14 @@ def _check_gray(path: Path, values: np.ndarray, most: int) -> None:
 def _values(path: Path) -> tuple[np.ndarray, int, bool]:
     """(`[h, w, c]` in [0, 1], black where transparent; the number that 1 is in the file; whether any is transparent)."""
     values = (images.read(path) + 1) / 2  # over white; also refuses all that is no single picture
+    try:
+        return _drawn(path, values)
+    except Exception as error:  # what Pillow decodes around, and this does not: ZeroDivisionError, formats.Refused, ...
+        raise images.ImageError(path, f"damaged or truncated image ({reason_of(error)})") from error
+
+
+def _drawn(path: Path, values: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    """`_values` of what `images` made of a file, over white."""
     with warnings.catch_warnings(), open(path, "rb") as file:
         warnings.simplefilter("ignore")
         if tiff.is_tiff(file):
@@ -169,11 +178,7 @@ def check_square(path: Path, shape: tuple[int, int], known: np.ndarray) -> None:
 
 
 def outside(known: np.ndarray, boxes) -> float:
-    """The share of the missing pixels that lie outside of all boxes (top, left, side)."""
-    height, width, _ = known.shape
-    y, x = np.arange(height) + 0.5, np.arange(width) + 0.5
-    covered = np.zeros((height, width), bool)
-    for top, left, side in boxes:
-        covered |= ((y >= top) & (y < top + side))[:, None] & ((x >= left) & (x < left + side))
+    """The share of the missing pixels that lie outside of all boxes."""
+    covered = np.any([box.holds(*known.shape[:2]) for box in boxes], axis=0)
     missing = known[..., 0] == 0
     return float((missing & ~covered).sum() / missing.sum())

@@ -70,7 +70,8 @@ class Observation:
         place: pictures `[r, H, W, c]` -> the picture to write; with a number as its second argument, that is around them
             instead of the photograph they came from.
         size: (height, width) of the file as read; (0, 0) of an observation that is of no file.
-        boxes: (left, top, side) in pixels of the file of each face that is a piece; None where no faces were looked for.
+        boxes: (left, top, side, degrees clockwise) in pixels of the file of each face that is a piece; None where no faces
+            were looked for.
         note: what was done to the file, for the user.
         task: whose measurements these are: of superres of the file's own size.
     """
@@ -83,7 +84,7 @@ class Observation:
     join: Callable[[np.ndarray], np.ndarray]
     place: Callable[..., np.ndarray]
     size: tuple[int, int] = (0, 0)
-    boxes: list[tuple[float, float, float]] | None = None
+    boxes: list[tuple[float, float, float, float]] | None = None
     note: str = ""
     task: Task | None = None
 
@@ -256,16 +257,16 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
         else:
             photo = picture if grow == 1 else enlarge(picture[None], grow)[0]
         for patch, box in zip(restored, boxes):
-            box = faces.Box(*(grow * number for number in box))
+            box = box.grown(grow)
             pasted = faces.paste(photo, patch, box)
             if known is not None:  # what is missing must not shine through the soft rim
                 pasted = np.where(known > 0, pasted, faces.paste(photo, patch, box, feather=0))
             photo = pasted
         return photo
 
-    places = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
+    places = ", ".join(map(str, boxes))
     note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {places}{note}"
-    corners = [(box.left, box.top, box.side) for box in boxes]
+    corners = [(box.left, box.top, box.side, box.angle) for box in boxes]
     return Observation(path, y, hole, y, _truth(crops, true, request), _same, place, boxes=corners, note=note)
 
 
@@ -274,7 +275,7 @@ def _holed_faces(path: Path, known: np.ndarray, boxes: list[faces.Box], side: in
     masks = [holes.cut_known(known, lambda mask, box=box: faces.crop(mask, box, side)) for box in boxes]
     holed = [(box, mask) for box, mask in zip(boxes, masks) if not mask.all()]
     if not holed:
-        places = ", ".join(f"{box.side:.0f} px at ({box.left:.0f}, {box.top:.0f})" for box in boxes)
+        places = ", ".join(map(str, boxes))
         raise images.ImageError(path, f"what is missing lies outside of every face ({places}); --tile uses all of a picture")
     kept, masks = zip(*holed)
     if not all(mask.any() for mask in masks):
