@@ -19,6 +19,7 @@ from .records import to_json as to_json
 from .rules import Setting as Setting
 from .rules import as_paths as as_paths
 from .rules import settings as settings
+from .service import ServiceOptions as ServiceOptions
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS
 from .solve import OPTIMIZERS as OPTIMIZERS

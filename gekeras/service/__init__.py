@@ -1,0 +1,1 @@
+"""`gekeras serve`, the package's own page and HTTP service: pictures in, restored pictures out."""
