@@ -500,7 +500,7 @@ def networks(tmp_path_factory, every_task):
 def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks, options):
     succeed(*solve(small, "-o", tmp_path / "own.png"))
     names = {"generator": "generator", "encoder": "encoder-superres", "decoder": "decoder-superres"}
-    paths = [word for name in options for word in (f"--{name}", networks / names[name])]
+    paths = ["--trust", *(word for name in options for word in (f"--{name}", networks / names[name]))]
     needless = ["--preset", "no such preset"] if "encoder" in options and "generator" in options else []
     succeed(*solve(small, *paths, *needless, "-o", tmp_path / "paths.png"))
     own, record = record_of(tmp_path / "own.png"), record_of(tmp_path / "paths.png")
@@ -516,6 +516,7 @@ def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks
 def test_other_networks_from_end_to_end(succeed, portrait, tmp_path, networks):
     """A generator in [0, 1] of uniform latents and an encoder, both Keras files, on a task that neither knows."""
     parts = (
+        "--trust",
         "--generator",
         networks / "drawn.keras",
         "--encoder",
@@ -554,6 +555,7 @@ def test_eval_with_networks_of_one_s_own(succeed, refuse, pictures, tmp_path, ne
         "--count",
         2,
         *QUICK,
+        "--trust",
         "--encoder",
         networks / "mean.keras",
     ]
@@ -578,16 +580,30 @@ def test_eval_with_networks_of_one_s_own(succeed, refuse, pictures, tmp_path, ne
     [
         ("--generator {}/missing", "missing: no such file or folder"),
         ("--encoder {}", "is no SavedModel: it holds no saved_model.pb"),
-        ("--encoder {}/text.keras", "text.keras is not a readable Keras model: "),
-        ("--encoder {}/small.keras", "the encoder small.keras takes [n, 7], the generator of preset tiny gives 16x16x3"),
-        ("--generator {}/small.keras", "the encoder of preset tiny takes 16x16x3, the generator small.keras gives 8x8x3"),
-        ("--generator {}/drawn.keras --latent-size 8", "latent_size is 8, but the generator drawn.keras takes 7 numbers"),
-        ("--encoder {}/mean.keras --decoder {}/decoder-superres", "the decoder decoder-superres takes [n, 16], the encoder"),
-        ("--encoder {}/mean.keras --preview", "no decoder"),
-        ("--encoder {}/mean.keras --task paint", "unknown task 'paint'"),
+        ("--trust --encoder {}/text.keras", "text.keras is not a readable Keras model: "),
+        (
+            "--trust --encoder {}/small.keras",
+            "the encoder small.keras takes [n, 7], the generator of preset tiny gives 16x16x3",
+        ),
+        (
+            "--trust --generator {}/small.keras",
+            "the encoder of preset tiny takes 16x16x3, the generator small.keras gives 8x8x3",
+        ),
+        (
+            "--trust --generator {}/drawn.keras --latent-size 8",
+            "latent_size is 8, but the generator drawn.keras takes 7 numbers",
+        ),
+        (
+            "--trust --encoder {}/mean.keras --decoder {}/decoder-superres",
+            "the decoder decoder-superres takes [n, 16], the encoder",
+        ),
+        ("--trust --encoder {}/mean.keras --preview", "no decoder"),
+        ("--trust --encoder {}/mean.keras --task paint", "unknown task 'paint'"),
         ("--generator-range 0,1", "generator_range belongs to a generator of one's own"),
         ("--encoder-range 0,1", "encoder_range belongs to an encoder of one's own"),
         ("--latent uniform", "latent belongs to a generator of one's own"),
+        ("--generator {}/drawn.keras", "drawn.keras: a network in a file is a program, which can read and write files"),
+        ("--trust", "--trust is for networks of one's own"),
         ("--latent-size 3", "latent_size belongs to a generator of one's own"),
         ("--generator {}/drawn.keras --latent even", "'even' is not one of"),
         ("--generator {}/drawn.keras --generator-range 1,0", "generator_range must be two numbers, the lower one first"),

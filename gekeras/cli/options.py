@@ -234,12 +234,21 @@ custom_options = combined(
     click.option(
         "--encoder-range", callback=numbers(float), metavar="LOW,HIGH", help="Of --encoder and --decoder; -1,1 by default."
     ),
+    click.option("--trust", is_flag=True, help="These files may do what programs can: read and write files here."),
 )
 
 
 def custom_options_of(values: dict[str, Any]) -> CustomNetworks:
-    """Take the values of `custom_options` out of a command's arguments. Raises ValueError as `CustomNetworks`."""
-    return CustomNetworks(**{field.name: values.pop(field.name) or None for field in dataclasses.fields(CustomNetworks)})
+    """Take the values of `custom_options` out of a command's arguments.
+
+    Raises ValueError as `CustomNetworks`, for networks that are not trusted, and for trust in none.
+    """
+    trust = values.pop("trust")
+    custom = CustomNetworks(**{field.name: values.pop(field.name) or None for field in dataclasses.fields(CustomNetworks)})
+    if trust and not custom.given():
+        raise click.UsageError("--trust is for networks of one's own: give --generator, --encoder or --decoder, too")
+    custom.check_trusted(trust)
+    return custom
 
 
 SOLVER = (
@@ -262,7 +271,7 @@ SOLVER = (
     "consistent",
     "tolerance",
 )
-CUSTOM = ("generator", "encoder", "decoder", "latent_size", "latent", "generator_range", "encoder_range")
+CUSTOM = ("generator", "encoder", "decoder", "latent_size", "latent", "generator_range", "encoder_range", "trust")
 fidelity_option = click.option(
     "--fidelity",
     type=click.Choice(list(config.FIDELITIES)),

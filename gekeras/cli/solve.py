@@ -136,7 +136,8 @@ def solve(
       gekeras solve --task deblur holiday.jpg --align face
       gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
       gekeras solve --task superres small.png --uncertainty 8
-      gekeras solve --task denoise noisy.png --generator progan-128 --generator-range 0,1 --encoder denoise.keras
+      gekeras solve --task denoise noisy.png --trust --generator progan-128 --generator-range 0,1 \\
+          --encoder denoise.keras
     """
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
     pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference, levels, skip_faceless, reduce)

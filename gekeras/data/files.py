@@ -121,7 +121,7 @@ def _members(path: Path, options: VolumeOptions) -> list[Entry]:
     try:
         with tarfile.open(path, "r:") as tar:
             members = [m for m in tar if m.isfile() and m.name.lower().endswith(SUFFIXES)]
-    except tarfile.TarError as error:
+    except Exception as error:  # TarError, MemoryError (a header's size), RecursionError (headers of headers), ...
         raise ValueError(f"{path} is not a readable tar file: {reason_of(error)}") from error
     pictures = [m for m in members if not m.name.rpartition("/")[2].startswith(_SIDE_FILE)]
     return [Entry(m.name, path, m.offset_data, m.size, options.levels) for m in pictures]

@@ -76,7 +76,8 @@ def largest(shards: list[Path]) -> list[Path]:
 
 def listing(path: Path) -> list[Record]:
     """The records of a shard, without reading them. Raises ValueError for a file that is no (whole) TFRecord."""
-    size, offset, found = path.stat().st_size, 0, []
+    found: list[Record] = []
+    size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset < size:
             file.seek(offset)

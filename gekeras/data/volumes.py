@@ -11,8 +11,8 @@ import contextlib
 import functools
 import io
 import lzma
-import struct
-import zlib
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..messages import reason_of
 
 _TIFF = (".tif", ".tiff")
 SUFFIXES = (".npy", ".npy.xz", ".raw", *_TIFF)
+_HEADER = 2**16  # bytes in which the header of a .npy lies
 _LABELS = 32  # what 8 bits that are gray values exceed: an eighth of their range
 
 
@@ -75,7 +76,7 @@ def is_volume(path: Path) -> bool:
             return len(pages) > 1 or (len(pages) == 1 and tiff.planes_of_one_page(file, pages[0]) > 1)
     except Refused as error:
         raise ValueError(f"{path} cannot be read as a volume: {error}") from None
-    except (OSError, ValueError, IndexError, struct.error):
+    except Exception:  # whatever tifffile makes of damaged tags: ZeroDivisionError, TypeError, KeyError, ...
         return False  # `images` will say what is wrong with it
 
 
@@ -96,7 +97,7 @@ def read(path: Path, options: VolumeOptions) -> np.ndarray:
     """
     try:
         volume = _READERS[_suffix(path)](path, options)
-    except (OSError, ValueError, EOFError, TypeError, lzma.LZMAError, zlib.error) as error:
+    except Exception as error:  # OSError, LZMAError, MemoryError (a header's size), tokenize.TokenError (its text), ...
         raise ValueError(f"{path} cannot be read as a volume: {reason_of(error)}") from error
     if volume.ndim != 3 or 0 in volume.shape or volume.dtype.kind not in "uifb":
         raise ValueError(f"{path} is no volume: its shape is {list(volume.shape)} of {volume.dtype}")
@@ -112,8 +113,34 @@ def _read_npy(path: Path, _options) -> np.ndarray:
 
 
 def _read_xz(path: Path, _options) -> np.ndarray:
+    """Held in memory, no more of it than its header tells: a few bytes can unpack to any number of them."""
     with lzma.open(path) as file:
-        return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
+        size = _size_told(io.BytesIO(file.read(_HEADER)))
+        _check_fits(size)
+        file.seek(0)
+        volume = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError(f"unpacked it goes on behind the {size:,} bytes that its header tells")
+    return volume
+
+
+def _size_told(file: io.BytesIO) -> int:
+    """Bytes of a `.npy` by its header. Raises ValueError for what is none."""
+    version = np.lib.format.read_magic(file)
+    if version > (2, 0):  # of structures with names in Unicode
+        raise ValueError(f"a .npy of version {version[0]}.{version[1]}")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    return file.tell() + math.prod(shape) * dtype.itemsize
+
+
+def _check_fits(size: int) -> None:
+    """Raise ValueError for more bytes than this machine's memory has, or, where it does not tell, than 16 GiB."""
+    most = 2**34
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > most:
+        raise ValueError(f"unpacked it has {size:,} bytes, more than the memory here, {most:,}; a plain .npy is mapped")
 
 
 def _read_raw(path: Path, options: VolumeOptions) -> np.ndarray:
@@ -135,10 +162,13 @@ def _read_tiff(path: Path, _options) -> np.ndarray:
         if len(pages) == 1:  # a stack behind one directory, which lies in one piece unless some of it is missing
             if first.imagedepth == 1:
                 raise ValueError("its pages are cut short")
+            tiff.check_whole(first)
+            _check_fits(first.nbytes)
             return file.asarray()
         if first.samplesperpixel > 1 or len(file.series[0].shape) > 3:
             shape = list(file.series[0].shape)
             raise ValueError(f"its pages are no slices of one gray volume: shape {shape}, axes {file.series[0].axes}")
+        _check_fits(sum(page.nbytes for page in pages))
         return np.stack([tiff.samples(page)[..., 0] for page in pages])
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from . import Refused, profiles, tiff
 
 MAX_PIXELS = 64_000_000  # 8000x8000: about 0.8 GB once it is float32 RGB
+SUSPECT = 178_956_970  # above which Pillow takes any file for an attack; deep TIFFs, which it does not open, as well
 MIN_SIDE = 2
 # Named, so that no decoder that starts another program (EPS) or builds composites (PSD) ever sees a user's file.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
@@ -245,6 +246,8 @@ def _page_size(page: Any) -> tuple[int, int]:
 
 def _of_page(page: Any, levels: tuple[float, ...]) -> np.ndarray:
     """Float `[h, w, c]` in [0, 1] of a page whose samples Pillow does not give."""
+    if page.imagelength * page.imagewidth > SUSPECT:
+        raise Refused(f"{page.imagewidth}x{page.imagelength} pixels is too large: at most {SUSPECT:,} pixels are accepted")
     tiff.check_samples(page)
     kind, colors = tiff.kind_of(page), tiff.COLORS[page.photometric]
     if levels and (colors > 1 or kind == "u1"):

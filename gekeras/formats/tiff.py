@@ -42,7 +42,7 @@ def opened(file: Any) -> Iterator[Any]:
     import tifffile  # comes with scikit-image; a tenth of a second to import
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it writes to stderr what is then raised
-    with tifffile.TiffFile(file) as tiff:
+    with tifffile.TiffFile(file, _multifile=False) as tiff:  # no other files, whatever its OME description names
         yield tiff
 
 
@@ -181,6 +181,14 @@ def samples(page: Any) -> np.ndarray:
     return np.concatenate([_plane(page, slice(k * count, (k + 1) * count), planes) for k in range(planes)], axis=-1)
 
 
+def check_whole(page: Any) -> None:
+    """Raise Refused for a page some of whose strips or tiles are not there: tifffile would give zeros for them."""
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
+    count = math.prod(page.chunked)
+    if len(ends) != count or min(page.databytecounts) < 1 or max(ends) > page.parent.filehandle.size:
+        raise Refused("parts of the picture are missing")
+
+
 def _of_pillow(page: Any) -> np.ndarray:
     """What Pillow decodes and tifffile cannot: JPEG, fax. Its WhiteIsZero is undone again."""
     name = getattr(page.compression, "name", page.compression)
@@ -201,6 +209,8 @@ def _plane(page: Any, part: slice, planes: int) -> np.ndarray:
     """`[h, w, samples / planes]` of some of a page's strips or tiles, which follow each other in rows."""
     height, width = page.imagelength, page.imagewidth
     tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
+    if min(tall, wide) < 1:
+        raise Refused(f"a TIFF that cannot be read: strips or tiles of {wide}x{tall}")
     across, down = -(-width // wide), -(-height // tall)
     if part.stop - part.start != across * down:
         raise Refused("parts of the picture are missing")

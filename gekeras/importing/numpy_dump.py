@@ -7,6 +7,7 @@ transposed convolution, which is the mirror image of the kernel that is applied 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..messages import reason_of
 from .weights import ImportedGenerator, Weights, config_of, shape_of, take
 
 FIRST = "4x4/Dense/weight"
+LARGEST = 4 * 2**30  # bytes of all arrays, unpacked; the three networks of 1024 px have 0.3 billion
 SIZES = [4 * 2**k for k in range(9)]
 
 
@@ -30,10 +32,16 @@ def load(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # given a name, np.load leaks a bad zip
             names = {name.removesuffix(":0"): name for name in file.files}
             prefix = _prefix(names)
+            _check_size(file.zip)
             wanted = {name[len(prefix) :]: file[key] for name, key in names.items() if name.startswith(prefix)}
     except Exception as error:  # OSError, BadZipFile, an array of objects, a damaged header, MemoryError, ...
         raise ValueError(f"{path} cannot be read as the original's variables: {reason_of(error)}") from error
     return wanted
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    if (size := sum(member.file_size for member in archive.infolist())) > LARGEST:
+        raise ValueError(f"its arrays have {size:,} bytes, more than the {LARGEST:,} that any such network has")
 
 
 def _prefix(names: Mapping[str, str]) -> str:

@@ -79,6 +79,18 @@ class CustomNetworks:
         every = {name: getattr(self, name) for name in ("generator", "encoder", "decoder")}
         return {name: part for name, part in every.items() if part is not None}
 
+    def check_trusted(self, trust: bool) -> None:
+        """Raise ValueError for networks in files, unless whoever asks for them trusts those: they are programs.
+
+        Who names a path in Python runs code already. A command takes paths from its user, and asks first.
+        """
+        paths = [str(part) for part in self.given().values() if is_path(part)]
+        if paths and not trust:
+            raise ValueError(
+                f"{', '.join(paths)}: a network in a file is a program, which can read and write files here as you can; "
+                "if you trust where it comes from, add --trust"
+            )
+
     @property
     def complete(self) -> bool:
         """Whether nothing of a preset is needed."""

@@ -1,9 +1,11 @@
-"""Which Keras saved a file, and why the one here does not read it."""
+"""Which Keras saved a file, why the one here does not read it, and whether reading it would run Python code."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
+from typing import Any
 
 from ..files import PathLike
 from ..messages import reason_of
@@ -22,6 +24,48 @@ def keras_version(path: PathLike) -> str:
         return version.decode() if isinstance(version, bytes) else str(version)
     except Exception:  # whatever a damaged file lacks: then it tells nothing, and the reader's own reason is given
         return ""
+
+
+def check_code(path: PathLike) -> None:
+    """Raise ValueError for a file with a Lambda layer: Python code of whoever saved it, which Keras 2 runs from an `.h5`.
+
+    What cannot be looked at is left to Keras, which reads `.keras` files in its safe mode.
+    """
+    if any(_has_code(config) for config in (_config_of_zip(path), _config_of_h5(path))):  # a file can be both
+        raise ValueError(
+            f"{path} has a Lambda layer, which is Python code of whoever saved it: not loaded; save the network as a "
+            "SavedModel where it was made, or load it in Python and give the model itself"
+        )
+
+
+def _config_of_zip(path: PathLike) -> Any:
+    """The configuration of a `.keras` file's layers, None where the file does not tell."""
+    with contextlib.suppress(Exception):  # whatever a damaged file lacks: Keras says it
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+
+
+def _config_of_h5(path: PathLike) -> Any:
+    """The same of an `.h5` file."""
+    with contextlib.suppress(Exception):
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            return json.loads(file.attrs["model_config"])
+
+
+def _has_code(config: Any) -> bool:
+    """Whether anywhere in a configuration there is a Lambda layer, or a function written down as code."""
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("class_name") in ("Lambda", "__lambda__") or value.get("function_type") == "lambda":
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def keras_fault(path: PathLike, error: BaseException, here: str) -> str:

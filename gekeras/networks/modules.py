@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 from ..files import PathLike
 from ..messages import reason_of, shown
-from .keras_files import keras_fault
+from .keras_files import check_code, keras_fault
 
 KERAS_FILES = (".keras", ".h5", ".hdf5")
 SIGNATURES = ("serving_default", "default", "serve")  # TensorFlow Serving's, TF1-Hub's, Keras' own: the first there is
@@ -109,14 +109,16 @@ def load_module(path: PathLike) -> Module:
     A folder may also hold numbered versions, as TensorFlow Serving reads them: the highest is taken.
 
     Raises:
-        ValueError: nothing there, not readable (a file of another generation of Keras says so), several inputs or outputs,
-            or no signature that could be meant; for a handle without the package tensorflow_hub, too.
+        ValueError: nothing there, not readable (a file of another generation of Keras says so), Python code in a Keras
+            file, several inputs or outputs, or no signature that could be meant; for a handle without the package
+            tensorflow_hub, too.
     """
     if is_address(path):
         return of_saved_model(_load_saved_model(_fetch(path)), str(path))
     place = locate(path)
     if place.is_dir():
         return of_saved_model(_load_saved_model(place), name_of(place))
+    check_code(place)
     import keras
 
     try:

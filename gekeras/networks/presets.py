@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,12 +175,13 @@ class Preset:
     def part(self, name: str):
         """The callable of `generator`, `encoder-<task>`, ...: tensor in, tensor out; loaded once a process.
 
-        Of several versions the one of the highest number. Raises PresetError if it is missing or is not a readable
-        SavedModel.
+        Of several versions the one of the highest number, once its files are found to be those of the record. Raises
+        PresetError if it is missing, is not as recorded, or is not a readable SavedModel.
         """
         version = newest_version(self.folder / name)
         if version is None:
             raise PresetError(f"preset {self.name!r} has no {name} (looked in {self.folder / name})")
+        self._check_recorded(version)
         return _load_saved_model(version)
 
     def part_checksum(self, name: str) -> str:
@@ -210,11 +212,25 @@ class Preset:
 
     def damaged(self) -> dict[str, str]:
         """File -> "missing", "changed" (its SHA-256 is not the recorded one) or "not recorded", of its parts' files."""
+        return self._faults(self.info["checksums"], files_of_parts(self.folder))
+
+    def _faults(self, expected: Iterable[str], there: Iterable[Path]) -> dict[str, str]:
+        """`damaged` of files that should be there, by their names in the record, and of files that are."""
         recorded = self.info["checksums"]
-        found = {name: checksum(self.folder / name) for name in recorded}
+        found = {name: checksum(self.folder / name) for name in expected}
         faults = {name: "changed" if digest else "missing" for name, digest in found.items() if digest != recorded[name]}
-        there = (file.relative_to(self.folder).as_posix() for file in files_of_parts(self.folder))
-        return faults | {name: "not recorded" for name in there if name not in recorded}
+        names = (file.relative_to(self.folder).as_posix() for file in there)
+        return faults | {name: "not recorded" for name in names if name not in recorded}
+
+    def _check_recorded(self, version: Path) -> None:
+        """Raise PresetError unless every file of a part's version is as recorded: loading it could run what is in it."""
+        inside = f"{version.relative_to(self.folder).as_posix()}/"
+        expected = [name for name in self.info["checksums"] if name.startswith(inside)]
+        if faults := self._faults(expected, [path for path in sorted(version.rglob("*")) if path.is_file()]):
+            found = ", ".join(f"{name} ({what})" for name, what in faults.items())
+            raise PresetError(
+                f"{version} is not what preset.json records, and was not loaded: {found:.300}; see gekeras doctor"
+            )
 
     def verify(self) -> list[str]:
         """The files of `damaged`; empty if all is well."""
@@ -260,4 +276,4 @@ def files_of_parts(folder: Path) -> list[Path]:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file in hex, "" if it is not there."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if os.path.isfile(path) else ""

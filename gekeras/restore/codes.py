@@ -21,12 +21,13 @@ import numpy as np
 
 from .. import files
 from ..files import FileError, PathLike
+from ..messages import reason_of
 
 VERSION = 1
 BITS = (32, 16, 8)
 LIMIT = 64 * 2**20  # bytes of all entries, unpacked: 16,384 codes of 1,024 float32
 _SIDE_BITS = 64  # a minimum and a step of 32 bits beside each 8-bit code
-_DTYPES = {32: np.dtype("<f4"), 16: np.dtype("<f2"), 8: np.dtype("u1")}
+_DTYPES: dict[int, np.dtype] = {32: np.dtype("<f4"), 16: np.dtype("<f2"), 8: np.dtype("u1")}
 _SCALE = np.dtype("<f4")
 
 
@@ -197,7 +198,7 @@ def load(path: PathLike) -> CodeFile:
     except CodeError:
         raise
     except Exception as error:  # zipfile and NumPy raise BadZipFile, zlib.error, EOFError, MemoryError, ValueError, ...
-        raise CodeError(path, f"damaged code file ({error or type(error).__name__})") from error
+        raise CodeError(path, f"damaged code file ({reason_of(error)})") from error
 
 
 def _read(path: PathLike) -> bytes:

@@ -99,7 +99,7 @@ def decode(
     at_once = memory.for_solve(model, options, target, batch).size
     rounds = memory.slices(len(file.code), at_once)
     total, chunk = len(rounds) * options.steps, max(1, options.steps // 50)
-    pictures = []
+    pictures: list[np.ndarray] = []
     for part in rounds:
         done = len(pictures) * options.steps
 
