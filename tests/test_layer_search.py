@@ -463,11 +463,11 @@ def test_a_named_layer_compares_with_pixels():
 
 def test_a_named_set_gives_the_layer_steps_of_its_own():
     best = named_options("best", {"layers": "8"}, {}, aided=True)
-    assert (best.steps, best.layer_steps) == (40, 100)
+    assert (best.steps, best.layer_steps) == (100, 40)
     assert named_options("best", {"layers": "8", "steps": 7}, {}, aided=True).steps == 7
     assert named_options("best", {}, {}, aided=True).steps == 140
     unaided = named_options("best", {"layers": "8"}, {}, aided=False)
-    assert (unaided.steps, unaided.layer_steps) == (500, 100)
+    assert (unaided.steps, unaided.layer_steps) == (500, 40)
 
 
 def test_an_evaluation_has_the_solve_without_the_layer_beside_it(y):
