@@ -32,6 +32,12 @@ CURRENT = [
 ]
 # pyyaml reads the files of `train --config`; tifffile, which scikit-image needs, reads TIFF stacks.
 BOTH = ["scikit-image>=0.19", "scipy", "click>=8", "pillow>=9.2", "matplotlib>=3.5", "pyyaml>=6", "tifffile"]
+# What only some need: a client of TensorFlow Serving (`SERVING`), the package's own page and HTTP service (`SERVE`).
+SERVING = [
+    'tensorflow-serving-api==2.15.1; python_version < "3.12"',  # each release asks for its TensorFlow
+    'tensorflow-serving-api>=2.16; python_version >= "3.12"',
+]
+SERVE = ["starlette", "uvicorn"]
 
 
 def training_folders(directory, names):
@@ -64,7 +70,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(include=["gekeras", "gekeras.*"]),
-    package_data={"gekeras": ["assets/*.png"]},
+    package_data={"gekeras": ["py.typed", "*.pyi", "assets/*"]},
     cmdclass={"build_py": BuildWithModels},
     install_requires=[
         *(f'{requirement}; python_version < "3.12"' for requirement in CLASSIC),
@@ -72,7 +78,11 @@ setup(
         *BOTH,
     ],
     # ruff to a minor release, because another one may format differently; pytest 9 needs Python 3.10, 8 serves 3.9.
-    extras_require={"test": ["pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18"]},
+    extras_require={
+        "serving": SERVING,
+        "serve": SERVE,
+        "test": ["pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18", "httpx", *SERVING, *SERVE],
+    },
     entry_points={"console_scripts": ["gekeras = gekeras.cli:main"]},
     zip_safe=False,
 )

@@ -24,6 +24,7 @@ _MODULES = (
     "files",
     "images",
     "importing",
+    "layers",
     "metrics",
     "models",
     "networks",
@@ -32,6 +33,7 @@ _MODULES = (
     "pictures",
     "plots",
     "restore",
+    "serving",
     "solve",
     "training",
 )

@@ -15,8 +15,8 @@ FLOORS = {
     **dict.fromkeys(["images", "models", "operators", "solve", "networks"], 1),
     **dict.fromkeys(["metrics", "perceptual", "plots", "data", "pictures", "generative_encoder"], 2),
     **dict.fromkeys(["training", "restore"], 3),
-    **dict.fromkeys(["evaluation", "importing"], 4),
-    **dict.fromkeys(["cli"], 5),
+    **dict.fromkeys(["evaluation", "importing", "service", "serving"], 4),
+    **dict.fromkeys(["cli", "layers"], 5),
 }
 ONLY = {
     "solve": {"config"},
@@ -34,6 +34,7 @@ LIGHT = [
     "images",
     "networks",
     "restore",
+    "serving",
 ]  # for `--help`, and to check a call
 
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}

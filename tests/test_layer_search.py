@@ -416,6 +416,7 @@ def test_a_preset_written_before_layers_gets_them_and_stays_as_it_is(tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(export, "_cuts_of", lambda network: {})
         export.save_part(layered._rebuilt(tiny, tiny.part("generator")), folder / "generator", "latent", "image")
+    export.write_record(folder, tiny.info)
     assert names_of(presets.read(folder).part("generator")) == []
     result = CliRunner().invoke(cli, ["export", str(folder), "--layers"])
     assert (result.exit_code, result.output) == (0, f"{folder}/generator\n")
@@ -442,7 +443,7 @@ def test_a_preset_s_layer_is_searched_where_there_are_pixels():
     model = make(make_generator(), task="denoise")
     model.defaults = {"pixel_weight": 1.0, "layers": "low", "layer_weight": 0.5, "weight": 0.25}
     found = model.options("best")
-    assert (found.layers, found.layer_weight, found.layer_steps, found.pixel_weight) == ("low", 0.5, 100, 1.0)
+    assert (found.layers, found.layer_weight, found.layer_steps, found.pixel_weight) == ("low", 0.5, 40, 1.0)
     assert model.options("best", layers="none").layers == "none"
     for fidelity, changes in [("fast", {"pixel_weight": 0.0}), ("fast", {"code_weight": 0.0, "pixel_weight": 1.0})]:
         options = model.options(fidelity, **changes)

@@ -1,4 +1,4 @@
-"""The command line: `gekeras solve | encode | decode | eval | train | import | export | presets | demo`.
+"""The command line: `gekeras solve | encode | decode | eval | train | import | export | presets | serve | doctor | demo`.
 
 TensorFlow is imported inside the commands, so that `--help` is immediate. Exit codes: 0; 2 with one line on stderr for a
 user's mistake; 1 for anything else.
@@ -15,10 +15,12 @@ from .._version import __version__
 from . import quiet
 from .codes import decode, encode
 from .demo import demo
+from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
 from .import_generator import import_generator
 from .presets import list_presets
+from .serve import serve
 from .solve import solve
 from .train import train
 
@@ -81,5 +83,5 @@ def main() -> None:
     cli(prog_name="gekeras")
 
 
-for command in (solve, demo, encode, decode, evaluate, train, export, import_generator, list_presets):
+for command in (solve, demo, encode, decode, evaluate, train, export, import_generator, list_presets, serve, doctor):
     cli.add_command(command)

@@ -9,6 +9,7 @@ import click
 
 from ..config import PictureOptions
 from ..networks import ModelOptions
+from . import remote
 from .options import (
     CUSTOM,
     FILE,
@@ -57,6 +58,7 @@ GROUPS = {
     "Picture": ("align", "skip_faceless", "tile", "reduce", "mask", "box", "levels", "parameters"),
     "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed", "batch"),
+    "A server's solver": remote.SERVER,
 }
 
 
@@ -97,7 +99,10 @@ GROUPS = {
 @click.option("--animate", type=FILE, metavar="FILE.gif", help="Also write how the first result came about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on stdout.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors (and the record with --json).")
+@remote.server_options
+@click.pass_context
 def solve(
+    context,
     inputs,
     task,
     preset,
@@ -138,7 +143,13 @@ def solve(
       gekeras solve --task superres small.png --uncertainty 8
       gekeras solve --task denoise noisy.png --trust --generator progan-128 --generator-range 0,1 \\
           --encoder denoise.keras
+      gekeras solve --task superres small.png --server localhost:8500
     """
+    if server := remote.server_of(context, values):
+        pictures = {"mask": mask, "box": box, "batch": batch, "seed": values["seed"], "steps": values["steps"]}
+        results = remote.restore(server, inputs, task, preset=preset, output=output, quiet=quiet, **pictures)
+        print_results(results, None, as_json=as_json, quiet=quiet)
+        return
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
     pictures = PictureOptions(simulate, mask, box, align == "face", tile, reference, levels, skip_faceless, reduce)
 

@@ -246,17 +246,20 @@ def correction(operator: Operator, residual: tf.Tensor, iterations: int = 50) ->
         An array like x: adding it to x makes A x equal y, as far as A and its ridge let it.
     """
     gradient = operator.adjoint(residual)
-    power, ridge = dot(gradient, gradient), operator.ridge
-    solution, direction = tf.zeros_like(gradient), gradient
-    for _ in range(iterations):
+    ridge, shapes = operator.ridge, (gradient.shape, gradient.shape, residual.shape, [None])
+
+    def iterate(k, solution, direction, residual, power):
         image = operator(direction)
         step = ratio(power, dot(image, image) + ridge * dot(direction, direction), like=gradient)
         solution += step * direction
         residual -= tf.reshape(step, [-1] + [1] * (len(residual.shape) - 1)) * image
-        gradient = operator.adjoint(residual) - ridge * solution
-        before, power = power, dot(gradient, gradient)
-        direction = gradient + ratio(power, before, like=gradient) * direction
-    return solution
+        descent = operator.adjoint(residual) - ridge * solution
+        before, power = power, dot(descent, descent)
+        direction = descent + ratio(power, before, like=gradient) * direction
+        return k + 1, *map(tf.ensure_shape, (solution, direction, residual, power), shapes)
+
+    start = (0, tf.zeros_like(gradient), gradient, residual, dot(gradient, gradient))
+    return tf.while_loop(lambda k, *_: k < iterations, iterate, start)[1]
 
 
 def positive(name: str, value: float) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import tensorflow as tf
 
-from .base import Compose, correction
+from .base import Compose, Operator, correction
 from .masks import Mask
 from .tasks import Task
 
@@ -23,12 +24,26 @@ def consistent(task: Task, image, y, known=None) -> np.ndarray:
         known: the mask of a task that has one.
     """
     measure = task.measure if known is None else Compose(Mask(known), task.measure)
-    image = image + np.asarray(correction(measure, y - measure(image)))
-    for _ in range(0 if measure.ridge else ROUNDS):
-        inside = np.clip(image, -1, 1)
-        residual = y - np.asarray(measure(inside))
-        off = np.abs(residual).reshape(len(residual), -1).max(axis=1) > 1e-3  # an eighth of a level of 8 bits
-        if not off.any():
-            break
-        image = np.where(off[:, None, None, None], inside + np.asarray(correction(measure, residual, 10)), image)
-    return image
+    return np.asarray(agreeing(measure, tf.convert_to_tensor(image), tf.convert_to_tensor(y)))
+
+
+def agreeing(measure: Operator, image: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """`consistent` of tensors, inside a graph, too; `measure` is A, after its mask where the task has one."""
+    image += correction(measure, y - measure(image))
+    if measure.ridge:
+        return image
+
+    def residual_of(image):
+        inside = tf.clip_by_value(image, -1, 1)
+        residual = y - measure(inside)
+        sizes = tf.reduce_max(tf.abs(residual), axis=tf.range(1, tf.rank(residual)))
+        return inside, residual, sizes > 1e-3  # an eighth of a level of 8 bits
+
+    def unfinished(k, image, inside, residual, off):
+        return (k < ROUNDS) & tf.reduce_any(off)
+
+    def corrected(k, image, inside, residual, off):
+        image = tf.where(off[:, None, None, None], inside + correction(measure, residual, 10), image)
+        return k + 1, image, *residual_of(image)
+
+    return tf.while_loop(unfinished, corrected, (0, image, *residual_of(image)))[1]

@@ -92,7 +92,7 @@ class Metric:
             target: tells which terms the objective has; what they compare with makes no difference.
             at_once: as in `average`.
         """
-        if not _draws(options):
+        if not draws(options):
             return self.known
         terms = (target.code, options.code_weight), (target.measurement, options.pixel_weight)
         terms += ((target.decoded, options.decoder_weight),)
@@ -106,8 +106,9 @@ class Metric:
 
     def specification(self, latent_size: int, options: SolveOptions) -> tf.Tensor | tf.TensorSpec | None:
         """What `matrix` will be, or its type, without drawing."""
-        return tf.TensorSpec((latent_size, latent_size)) if _draws(options) else self.known
+        return tf.TensorSpec((latent_size, latent_size)) if draws(options) else self.known
 
 
-def _draws(options: SolveOptions) -> bool:
+def draws(options: SolveOptions) -> bool:
+    """Whether the metric is measured for a solve, instead of known or the identity."""
     return options.probes > 0 and options.steps >= FEWEST

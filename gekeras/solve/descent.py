@@ -83,6 +83,7 @@ class Parameters(NamedTuple):
     tolerance: tf.Tensor
     patience: tf.Tensor
     metric: tf.Tensor | None  # [d, d] of L-BFGS; None: the identity
+    limits: tf.Tensor | None = None  # [n] int32, steps of each image where they differ; None: as many as the loop takes
 
 
 def make_parameters(options: SolveOptions, metric: tf.Tensor | None = None) -> Parameters:
@@ -114,8 +115,8 @@ class Descent:
 
     def begin(self, point: tf.Tensor) -> State:
         """Before the first step, from `[n, d]`."""
-        n, zero = point.shape[0], tf.constant(0)
-        worst = tf.fill([n], tf.constant(float("inf"), tf.float32))
+        n, zero = tf.shape(point)[:1], tf.constant(0)
+        worst = tf.fill(n, tf.constant(float("inf"), tf.float32))
         return State(
             step=zero,
             spent=zero,
@@ -125,8 +126,8 @@ class Descent:
             best_point=point,
             best_loss=worst,
             mark=worst,
-            active=tf.fill([n], True),
-            taken=tf.zeros([n], tf.int32),
+            active=tf.fill(n, True),
+            taken=tf.zeros(n, tf.int32),
         )
 
     def step(self, state: State, target: Target, parameters: Parameters) -> State:
@@ -181,7 +182,9 @@ def keep_best(state: State, loss: tf.Tensor) -> State:
 
 
 def _still_active(state: State, parameters: Parameters) -> tf.Tensor:
-    """False from the step on where the best objective fell by less than `tolerance` of itself since the mark."""
+    """False from the step on where the best objective fell by less than `tolerance` of itself since the mark, or where the
+    point of an image's last step has been evaluated."""
     at_mark = (state.step > 0) & (state.step % parameters.patience == 0)
     stalled = state.mark - state.best_loss <= parameters.tolerance * state.best_loss  # equal where the best is 0
-    return state.active & ~(at_mark & stalled & (parameters.tolerance > 0))
+    active = state.active & ~(at_mark & stalled & (parameters.tolerance > 0))
+    return active if parameters.limits is None else active & (state.step < parameters.limits)

@@ -31,7 +31,7 @@ class LBFGSState(NamedTuple):
 
 def lbfgs_init(point: tf.Tensor) -> LBFGSState:
     zero, number = tf.zeros_like(point), tf.zeros_like(point[:, 0])
-    pairs = tf.zeros((MEMORY, *point.shape), point.dtype)
+    pairs = tf.stack([zero] * MEMORY)
     infinite = number + float("inf")
     return LBFGSState(point, infinite, zero, zero, number, number, pairs, pairs)
 

@@ -46,11 +46,50 @@ class Starts:
             return tf.repeat(candidates[None], target.count, axis=0)
         together = min(at_once or AT_ONCE, AT_ONCE)  # a pass forward alone needs less than a step
         key = (options.seed, options.starts, latent_size)
-        if key not in self.drawn:
-            self.drawn = {key: pictures(self.generate, candidates, together)}
+        images = self.drawn.get(key)
+        if images is None:
+            images = pictures(self.generate, candidates, together)
+            self.drawn = {key: images}  # threads that draw for other seeds replace it at any time
         weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
-        best = nearest(self.compare, self.drawn[key], target, weights, together, kept=options.finalists)
+        best = nearest(self.compare, images, target, weights, together, kept=options.finalists)
         return tf.gather(candidates, best)
+
+    def choose_each(self, target: Target, latent_size: int, options: SolveOptions, seeds: tf.Tensor) -> tf.Tensor:
+        """As `choose` inside a graph, for any number of images with a seed each `[n]`: what each would start from alone.
+
+        Images of one seed share their candidates' pictures. A starter makes no use of the seeds.
+        """
+        if options.start == "starter":
+            return self.project(self._predicted(target))[:, None]
+        unique, place = tf.unique(seeds)
+
+        def drawn(seed):
+            return self.project(draw(seed, options.starts, latent_size, self.latent))
+
+        if options.starts == 1:
+            return tf.gather(tf.map_fn(drawn, unique, fn_output_signature=tf.TensorSpec((1, latent_size))), place)
+
+        def of_seed(k, found):
+            rows, candidates = tf.where(place == k)[:, 0], drawn(unique[k])
+            best = self._nearest(candidates, target.take(rows), options)
+            return k + 1, tf.tensor_scatter_nd_update(found, rows[:, None], tf.gather(candidates, best))
+
+        found = tf.zeros(tf.stack([tf.size(seeds), options.finalists, latent_size]))
+        return tf.while_loop(lambda k, _: k < tf.size(unique), of_seed, (0, found), parallel_iterations=1)[1]
+
+    def _nearest(self, candidates: tf.Tensor, target: Target, options: SolveOptions) -> tf.Tensor:
+        """`nearest` of candidates that are not drawn yet, for any number of images."""
+        images = pictures(self.generate, candidates)
+        images = tf.ensure_shape(images, (options.starts, *images.shape[1:]))  # which a network that is a graph lacks
+        weights = (options.code_weight, options.pixel_weight, options.decoder_weight)
+        if target.known is None:
+            return nearest(self.compare, images, target, weights, kept=options.finalists)
+
+        def alone(k):
+            return nearest(self.compare, images, target.take([k]), weights, kept=options.finalists)[0]
+
+        rows, kind = tf.range(tf.shape(target.known)[0]), tf.TensorSpec([options.finalists], tf.int32)
+        return tf.map_fn(alone, rows, fn_output_signature=kind, parallel_iterations=1)
 
     def _predicted(self, target: Target) -> tf.Tensor:
         if self.starter is None:
