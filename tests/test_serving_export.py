@@ -231,6 +231,7 @@ def answers(served, preset, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_served_solve_is_pythons_of_each_picture_alone(task, answers, expected):
     found = answers[task, "together"]
@@ -243,6 +244,7 @@ def test_a_served_solve_is_pythons_of_each_picture_alone(task, answers, expected
         np.testing.assert_allclose(value, found[name][1:2], atol=1e-4, rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_files_are_restored_as_the_command_writes_them(task, answers, expected):
     found = answers[task, "files"]
@@ -256,12 +258,14 @@ def test_files_are_restored_as_the_command_writes_them(task, answers, expected):
     assert found["steps"].tolist() == [int(solution.steps[0]) for solution in expected[task]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_solved_is_invalid_and_says_what_is_needed(name, answers):
     assert isinstance(answers[name], str), answers[name]
     assert answers[name].startswith("3: ") and BAD[name][1] in answers[name]  # 3: TF_INVALID_ARGUMENT
 
 
+@pytest.mark.slow
 def test_parts_and_warmups_run(answers, served, preset):
     for model in layout.models_in(served):
         requests, models = warmups_of(served / model / "1")
@@ -281,6 +285,7 @@ def test_parts_and_warmups_run(answers, served, preset):
 # ---------------------------------------------------------------------------------------------------- what is written
 
 
+@pytest.mark.slow
 def test_the_folder_is_what_the_server_is_told(served, preset):
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
@@ -300,6 +305,7 @@ def test_the_folder_is_what_the_server_is_told(served, preset):
     assert "changes nothing" in of_starter and "changes nothing" not in text.replace(of_starter, "")
 
 
+@pytest.mark.slow
 def test_saved_model_cli_shows_the_signatures(served, capsys):
     from tensorflow.python.tools import saved_model_cli
 
