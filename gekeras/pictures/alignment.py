@@ -53,16 +53,21 @@ class Box(NamedTuple):
         down, right = self.within(np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5)
         return (0 <= down) & (down < 1) & (0 <= right) & (right < 1)
 
+    def at(self, down: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The picture's point (row, column) at these shares of the side along the box's own axes: (0, 0) is its corner."""
+        (sine, cosine), (y, x) = _direction(self), self.center
+        down, right = (down - 0.5) * self.side, (right - 0.5) * self.side
+        return y + cosine * down + sine * right, x + cosine * right - sine * down
+
     def within(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where a picture's points are, in shares of the side along the box's own axes: 0 to 1 is inside."""
+        """The inverse of `at`: from 0 to 1 is inside."""
         (sine, cosine), (y, x) = _direction(self), (y - self.center[0], x - self.center[1])
         return (cosine * y - sine * x) / self.side + 0.5, (sine * y + cosine * x) / self.side + 0.5
 
     def moved(self, step) -> Box:
         """By (down, right) in units of its side along its own axes, the logarithm of the side, and an angle in degrees."""
         down, right, growth, turn = map(float, step)
-        (y, x), (sine, cosine), side = self.center, _direction(self), self.side * math.exp(growth)
-        y, x = y + self.side * (cosine * down + sine * right), x + self.side * (cosine * right - sine * down)
+        (y, x), side = self.at(0.5 + down, 0.5 + right), self.side * math.exp(growth)
         return Box(y - side / 2, x - side / 2, side, self.angle + turn)
 
 
@@ -74,10 +79,8 @@ def _direction(box: Box) -> tuple[float, float]:
 def points(box: Box, count: int, share: float = 1.0) -> np.ndarray:
     """`[2, count, count]` rows and columns of the pixels of the box drawn upright, or of the `share` of its side around its
     center, in the units of `scipy.ndimage`, where a pixel's center is a whole number."""
-    grid = ((np.arange(count) + 0.5) / count - 0.5) * share * box.side
-    down, right = np.meshgrid(grid, grid, indexing="ij")
-    (y, x), (sine, cosine) = box.center, _direction(box)
-    return np.stack([y + cosine * down + sine * right, x + cosine * right - sine * down]) - 0.5
+    grid = ((np.arange(count) + 0.5) / count - 0.5) * share + 0.5
+    return np.stack(box.at(*np.meshgrid(grid, grid, indexing="ij"))) - 0.5
 
 
 def gradients(gray: np.ndarray, box: Box) -> np.ndarray:

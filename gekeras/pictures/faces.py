@@ -201,10 +201,13 @@ def crop(image: np.ndarray, box: Box, side: int) -> np.ndarray:
         return _resample(image, (box.top, box.top + box.side, side), (box.left, box.left + box.side, side))
     around = _around(box)
     pixels = max(1, round(side * around.side / box.side))
-    upright = crop(image, around, pixels)
-    scale = pixels / around.side
-    within = Box(box.top - around.top, box.left - around.left, box.side, box.angle).grown(scale)
-    return _at(upright, points(within, side))
+    upright, scale = crop(image, around, pixels), pixels / around.side
+
+    def place(y, x):
+        rows, columns = box.at(y / side, x / side)
+        return (rows - around.top) * scale, (columns - around.left) * scale
+
+    return _warped(upright, (side, side), place)
 
 
 def paste(photo: np.ndarray, patch: np.ndarray, box: Box, feather: float = 0.15) -> np.ndarray:
@@ -257,22 +260,32 @@ def _laid_turned(patch, box: Box, rows: tuple[int, int], columns: tuple[int, int
     """(The patch as it lies on these pixels of the photograph, its opacity there)."""
     size = max(1, round(box.side))
     reduced = _resample(patch, (0, len(patch), size), (0, len(patch), size)) if size < len(patch) else patch
-    down, right = box.within(np.arange(*rows)[:, None] + 0.5, np.arange(*columns) + 0.5)
-    laid = _at(reduced, np.stack([down, right]) * len(reduced) - 0.5)
+    (first, last), (west, east) = rows, columns
+    laid = _warped(
+        reduced, (last - first, east - west), lambda y, x: np.multiply(box.within(first + y, west + x), len(reduced))
+    )
+    down, right = box.within(np.arange(first, last)[:, None] + 0.5, np.arange(west, east) + 0.5)
     return laid, _opacity(down, feather) * _opacity(right, feather)
 
 
 def _around(box: Box) -> Box:
-    """The upright square around a turned one."""
+    """The upright square around a turned one, and a little more."""
+    if not box.angle:
+        return box
     turn = math.radians(box.angle)
-    side = box.side * (abs(math.cos(turn)) + abs(math.sin(turn)))
-    return Box(box.center[0] - side / 2, box.center[1] - side / 2, side) if box.angle else box
+    side = 1.02 * box.side * (abs(math.cos(turn)) + abs(math.sin(turn)))
+    return Box(box.center[0] - side / 2, box.center[1] - side / 2, side)
 
 
-def _at(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Float32 `[n, m, c]`, clipped to [-1, 1]: a picture at rows and columns `[2, n, m]`, by cubic splines."""
-    planes = [ndimage.map_coordinates(plane, where, order=3, mode="nearest") for plane in np.moveaxis(image, -1, 0)]
-    return np.clip(np.stack(planes, axis=-1), -1, 1).astype(np.float32)
+def _warped(image: np.ndarray, size: tuple[int, int], place) -> np.ndarray:
+    """Float32 of a size (rows, columns), clipped to [-1, 1], by bicubic interpolation, which sees 4x4 pixels: what lies at
+    the points of the picture that `place`, an affine map, has for those of the result."""
+    origin, down, right = (np.array(place(y, x), np.float64) for y, x in ((0, 0), (1, 0), (0, 1)))
+    (y_down, x_down), (y_right, x_right) = down - origin, right - origin
+    how = (x_right, x_down, origin[1], y_right, y_down, origin[0])
+    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(image, -1, 0)]
+    turned = [plane.transform(size[::-1], Image.Transform.AFFINE, how, Image.Resampling.BICUBIC) for plane in planes]
+    return np.clip(np.dstack(turned), -1, 1)
 
 
 def _inside(origin: float, side: float, length: int) -> tuple[int, int]:
