@@ -138,7 +138,7 @@ def solve(
       gekeras solve --task superres small.png
       gekeras solve --task denoise --simulate portrait.jpg --panel panel.png
       gekeras solve --task inpaint portrait.png --box 20,24,24,24
-      gekeras solve --task deblur holiday.jpg --align face
+      gekeras solve --task deblur --simulate holiday.jpg --align face
       gekeras solve --task reconstruct a.png b.png -o restored/ --fidelity paper
       gekeras solve --task superres small.png --uncertainty 8
       gekeras solve --task denoise noisy.png --trust --generator progan-128 --generator-range 0,1 \\
