@@ -22,8 +22,7 @@ from .generative_encoder import GenerativeEncoder
 from .networks import ModelOptions
 from .networks.presets import DEFAULT, Preset
 from .operators import TASKS
-from .serving.solver import Regime, ServedSolver
-from .solve import halving
+from .serving.solver import ServedSolver
 
 FIELDS = [field.name for field in dataclasses.fields(SolveOptions)]
 
@@ -95,7 +94,7 @@ class Restore(keras.layers.Layer):
         self.supports_jit = False  # of Keras 3: each size of a batch would be compiled anew
         self.model = _shaped(model or _model_of(source))
         self.options = _options_of(self.model, fidelity, options, changes)
-        solve = _Solve(self.model, self.options)
+        solve = ServedSolver(self.model, self.options, [self.options.steps])
         self.observation_shape, self.image_shape = solve.shape, tuple(self.model.shape)
         self._source, self._graph = source, _graph_of(solve)
         parts = (self.model.generator, self.model.encoder, self.model.decoder, self.model.starter)
@@ -178,18 +177,6 @@ class _Source:
         """The parts whose checksums are not these."""
         now = self._checksums()
         return sorted(name for name in {*checksums, *now} if checksums.get(name) != now.get(name)) if checksums else []
-
-
-class _Solve(ServedSolver):
-    """A solve whose options have the steps of every picture."""
-
-    def _regimes(self) -> list[Regime]:
-        options, model = self.options, self.model
-        known = np.ones(model.shape[:2], np.float32) if self.task.masked else None
-        target = model.target(np.zeros((1, *self.shape), np.float32), options, known)
-        count = 1 if options.start == "starter" else options.finalists
-        metric = self.solver.metric.matrix(target, model.latent_size, options)
-        return [Regime(0, halving.make_plan(count, options.steps).rounds, metric)]
 
 
 def _check_backend() -> None:

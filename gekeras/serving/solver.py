@@ -8,6 +8,7 @@ number of steps of its own, and is solved as it would be alone.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class ServedSolver:
     Args:
         model: of a preset.
         options: as `model.options()`.
+        steps: those that a request may ask for, ascending; by default any.
 
     Attributes:
         shape: (h, w, c) of a measurement.
@@ -61,7 +63,7 @@ class ServedSolver:
         ValueError: options that the model cannot be solved with, or a ramp for lbfgs, which ends with the steps of all.
     """
 
-    def __init__(self, model: GenerativeEncoder, options: SolveOptions):
+    def __init__(self, model: GenerativeEncoder, options: SolveOptions, steps: Iterable[int] = range(MOST_STEPS + 1)):
         model.check(options)
         if options.ramp != "none" and options.optimizer == "lbfgs":
             raise ValueError("a ramp is for adam: lbfgs finds its own steps")
@@ -69,15 +71,15 @@ class ServedSolver:
         self.solver = model.solver(options)
         blank = tf.zeros((1, *model.shape))
         self.shape = tuple(self.task.degrade(blank, tf.constant([0, 0])).shape[1:])
-        self.regimes = self._regimes()
+        self.regimes = self._regimes(steps)
 
-    def _regimes(self) -> list[Regime]:
+    def _regimes(self, possible: Iterable[int]) -> list[Regime]:
         """The kinds of solves that there are, by the steps from which on each holds."""
         masks = np.ones((*self.model.shape[:2],), np.float32) if self.task.masked else None
         target = self.model.target(np.zeros((1, *self.shape), np.float32), self.options, masks)
         count = 1 if self.options.start == "starter" else self.options.finalists
         found: list[tuple] = []
-        for steps in range(MOST_STEPS + 1):
+        for steps in possible:
             options = dataclasses.replace(self.options, steps=steps)
             kind = halving.make_plan(count, steps).rounds, curvature.draws(options)
             if not found or found[-1][1:] != kind:
