@@ -88,6 +88,15 @@ def test_a_part_has_no_functions_of_its_layers(tiny):
     assert names and not [name for name in names if "layer_call" in name]
 
 
+def test_the_functions_read_the_weights_that_are_restored(tiny):
+    """Two variables of one weight load in Python, but TensorFlow Serving would initialize only one of them."""
+    path = tiny.folder / "decoder-superres" / "1"
+    stored = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    read = [node.name for node in stored.node if node.op == "VarHandleOp"]
+    saved = [name for name, shape in tf.train.list_variables(str(path / "variables" / "variables")) if shape]
+    assert len(read) == len(saved) > 0
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_how_weights_are_stored(tiny, part):
     """Autoencoders in float16, the generator in float32, the output layers included."""

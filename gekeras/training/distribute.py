@@ -252,9 +252,11 @@ def share_of_mean(loss: tf.Tensor) -> tf.Tensor:
 def move_average(strategy: tf.distribute.Strategy, average, network, decay: tf.Tensor) -> None:
     """a <- w + decay (a - w) of two equal networks, on every device from its own copies; called outside `strategy.run`."""
     for mean, weight in zip(average.trainable_variables, network.trainable_variables):
-        strategy.extended.update(_inner(mean), lambda a, w, d: a.assign(w + d * (a - w)), args=(_inner(weight), decay))
+        strategy.extended.update(
+            inner_variable(mean), lambda a, w, d: a.assign(w + d * (a - w)), args=(inner_variable(weight), decay)
+        )
 
 
-def _inner(variable):
-    """TensorFlow's own variable, which strategies ask for, inside one of Keras 3."""
+def inner_variable(variable) -> tf.Variable:
+    """TensorFlow's own variable, which strategies and SavedModels ask for, inside one of Keras 3."""
     return variable if isinstance(variable, tf.Variable) else variable.value

@@ -24,6 +24,7 @@ from ..networks.record import read_about
 from ..operators import make_task
 from ..solve import starts
 from . import aegan, autoencoder, checkpoints, sources, starter
+from .distribute import inner_variable
 from .problem import Problem, same_networks
 
 
@@ -87,9 +88,13 @@ def _named(function, output_name: str):
 
 
 def weights_of(network) -> dict[str, dict[str, tf.Variable]]:
-    """The weights by layer and name, as in Keras' own checkpoints."""
+    """The weights by layer and name, as in Keras' own checkpoints.
+
+    TensorFlow's own variables: of one of Keras 3 a SavedModel holds two, the restored one and the one that its functions
+    read, and a C++ server would initialize only the first.
+    """
     layers = [layer for layer in network.layers if layer.weights]
-    named = [{w.name.split("/")[-1].split(":")[0]: w for w in layer.weights} for layer in layers]
+    named = [{w.name.split("/")[-1].split(":")[0]: inner_variable(w) for w in layer.weights} for layer in layers]
     return {f"layer_with_weights-{k}": weights for k, weights in enumerate(named)}
 
 
