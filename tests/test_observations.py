@@ -1,13 +1,16 @@
 """Pictures are cut and put together again without loss; what is said to be known was made of known pixels alone."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from gekeras import images
+from gekeras import images, operators
 from gekeras.config import PictureOptions
 from gekeras.operators import TASKS, make_task
-from gekeras.pictures import faces, observations, tiles
+from gekeras.pictures import doubts, faces, observations, tiles
 from gekeras.pictures.observations import Request, observe
 
 SIDE = 16
@@ -435,7 +438,7 @@ def test_levels_are_those_of_the_input_and_of_the_reference(tmp_path, rng):
     values = rng.integers(0, 4096, (2, SIDE, SIDE)).astype(np.uint16)
     for name, each in zip((path, reference), values):
         Image.fromarray(each).save(name)
-    item = observe(path, request("deblur", levels=(0, 4095), reference=reference))
+    item = observe(path, request("denoise", levels=(0, 4095), reference=reference))
     expected = values[..., None].repeat(3, axis=-1) / 4095 * 2 - 1
     np.testing.assert_allclose(item.measurements[0], expected[0], atol=1e-5)
     np.testing.assert_allclose(item.truth[0], expected[1], atol=1e-5)
@@ -453,3 +456,38 @@ def test_levels_are_those_of_the_input_and_of_the_reference(tmp_path, rng):
 def test_levels_that_are_none(levels):
     with pytest.raises(ValueError, match="levels must be two numbers that rise, those of black and white; received"):
         PictureOptions(levels=levels)
+
+
+# --------------------------------------------------------------------------------------------- what a task cannot have made
+
+
+def blurred(sigma, sharp):
+    return images.from_uint8(images.to_uint8(np.asarray(make_task("deblur", 64, sigma=sigma).degrade(sharp))))
+
+
+def test_a_blur_that_is_not_the_task_s_is_told_with_the_one_that_is():
+    """Of a picture blurred less no picture blurred as the task says has the detail; one blurred more is one."""
+    sharp = images.fit(images.read(Path(images.__file__).parent / "assets" / "astronaut.png"), 64)[None]
+    task = make_task("deblur", 64, sigma=2.0)
+    assert not doubts.doubt("a.png", task, blurred(2.0, sharp))
+    assert not doubts.doubt("a.png", task, blurred(2.6, sharp))
+    told = doubts.doubt("a.png", task, blurred(1.0, sharp))
+    assert told.startswith("a.png: no picture blurred by sigma=2") and told.endswith("--set sigma=1 would fit")
+    assert "no blur to undo" in doubts.doubt("a.png", task, sharp)
+
+
+def test_only_blurs_are_doubted(rng):
+    sharp = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    assert not any(doubts.doubt("a.png", make_task(name, 32), sharp) for name in TASKS if name not in ("deblur", "superres"))
+    assert not doubts.doubt("a.png", make_task("superres", 32), sharp[:, :8, :8])
+    custom = make_task("deblur", 32)
+    motion = operators.MotionBlur(5)
+    found = doubts.doubt("a.png", replace(custom, name="mine", degrade=motion, measure=motion, parameters={}), sharp)
+    assert "blurred by mine" in found and found.endswith("name the blur that it has")
+
+
+def test_the_doubt_is_in_the_note_of_what_was_not_degraded_here(photo):
+    path, _ = photo(32, 32)
+    task = make_task("deblur", 32)
+    said = [observe(path, Request(task, 32, 3, PictureOptions(simulate=simulate), 0)).note for simulate in (False, True)]
+    assert "no picture blurred" in said[0] and "no picture blurred" not in said[1]

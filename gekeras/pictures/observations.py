@@ -14,7 +14,7 @@ import numpy as np
 from .. import images
 from ..config import PictureOptions
 from ..operators import Identity, Task, bicubic
-from . import faces, gray, holes, sizes, tiles
+from . import doubts, faces, gray, holes, sizes, tiles
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def observe(path: Path, request: Request) -> Observation:
     item = cut(path, picture, None if hole is None else hole.known, truth, request)
     colorless = gray.is_gray(source)
     dropped = "" if colorless or request.channels == 3 else f"{path.name}: colors dropped, the model's pictures are gray"
-    note = _notes(narrow, hole and hole.note, dropped, item.note)
+    doubtful = "" if options.simulate else doubts.doubt(path.name, request.task, item.measurements)
+    note = _notes(narrow, hole and hole.note, dropped, item.note, doubtful)
     item = replace(item, size=picture.shape[:2], task=request.task, note=note)
     return gray.kept(item, source.shape[-1]) if colorless and request.channels == 3 else item
 
