@@ -23,16 +23,18 @@ from pictures import last, observe
 
 from gekeras import GenerativeEncoder, SolveOptions, files, metrics
 from gekeras.cli.options import volume_options, volume_options_of
-from gekeras.config import FIDELITIES, UNAIDED
+from gekeras.config import FIDELITIES, UNAIDED, Z_ALONE
 from gekeras.evaluation.methods import pixels_only
 from gekeras.networks import presets
+from gekeras.restore.batches import evaluations
 from gekeras.solve import Solver, Target
 
 PAPER = SolveOptions()
 MARKS = (0, 7, 14, 28, 70, 140, 350, 700, 1400)
 METHODS = {
     "paper": PAPER,
-    "fast": FIDELITIES["fast"],  # these two with the preset's own values
+    "layers": FIDELITIES["fast"],  # these three with the preset's own values, the first as `gekeras solve` has it
+    "fast": FIDELITIES["fast"],  # of z alone
     "best": FIDELITIES["best"],
     "best, beta 0": FIDELITIES["best"],
     "best, code alone": FIDELITIES["best"],
@@ -46,9 +48,11 @@ METHODS = {
 
 def options_of(model: GenerativeEncoder, name: str) -> SolveOptions:
     """With the preset's own values where the name says so."""
+    if name == "layers":
+        return dataclasses.replace(model.options("fast"), consistent=False)
     if name in ("fast", "best"):
-        return model.options(name)
-    return model.options("best", pixel_weight=0.0) if name == "best, beta 0" else METHODS[name]
+        return model.options(name, layers=Z_ALONE, consistent=False if model.task.exact else None)
+    return model.options("best", pixel_weight=0.0, layers=Z_ALONE) if name == "best, beta 0" else METHODS[name]
 
 
 def problem_of(model: GenerativeEncoder, options: SolveOptions, y, known) -> tuple[Solver, Target]:
@@ -66,14 +70,23 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
     code = model.encode(y, known)
     before = (options.starts / 2 if options.starts > 1 else 0.0) + options.probes
     few = 60 if options.finalists > 1 else 1  # that the finalists' rounds are traced, too
-    solver.solve(target, model.latent_size, dataclasses.replace(options, steps=min(few, options.steps)))  # traces
+    begun, total = dataclasses.replace(options, steps=min(few, options.steps)), evaluations(options)
+    layered = options.layers != Z_ALONE
+
+    def solve(options, **watched):
+        if layered:
+            return model.solve(y, options, known=known, **watched)
+        return solver.solve(target, model.latent_size, options, **watched)
+
+    solve(begun)  # traces
+    marks = [*(m for m in MARKS if m < total), total]
     rows, aside, begin = [], 0.0, time.perf_counter()
 
     def measure(step, _loss, latent):
         nonlocal aside
         paused = time.perf_counter()
-        if step in MARKS and step <= options.steps:
-            image = np.concatenate([model.generate(latent[i : i + 32]) for i in range(0, len(latent), 32)])
+        if step in marks:
+            image = np.concatenate([model.draw(latent[i : i + 32], step, options) for i in range(0, len(latent), 32)])
             codes = [
                 model.encoder(model.task.forward(image[i : i + 32] * (1 if known is None else known[i : i + 32])))
                 for i in range(0, len(image), 32)
@@ -89,9 +102,7 @@ def run(model: GenerativeEncoder, options: SolveOptions, y, known, truth) -> lis
     if options.probes:
         solver.metric.drawn.clear()
     begin = time.perf_counter()
-    marks = [0, *(m for m in MARKS if 0 < m <= options.steps)]
-    chunk = int(np.gcd.reduce(marks)) if len(marks) > 1 else 1
-    solver.solve(target, model.latent_size, options, callback=measure, chunk=chunk)
+    solve(options, callback=measure, chunk=int(np.gcd.reduce(marks)) or 1)
     return rows
 
 

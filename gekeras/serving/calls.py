@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ..messages import LIMIT, plain
 
-ENCODED = "encoded"  # the signature of files, `signatures.ENCODED` without its TensorFlow
+ENCODED = "encoded"  # the signature of files
 LARGEST = 2**28  # bytes of an answer
 PORTS = {"gRPC": 8500, "REST": 8501}  # those of TensorFlow Serving, unless it is told otherwise
 # Kinds of `CallError`: the first is worth another try, the second says what is wrong with the inputs.

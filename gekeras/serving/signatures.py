@@ -7,9 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from . import codec
+from .calls import ENCODED as ENCODED
 from .solver import ServedSolver
 
-DEFAULT, ENCODED = "serving_default", "encoded"
+DEFAULT = "serving_default"
 
 
 def saved(solve: ServedSolver) -> tuple[tf.Module, dict[str, Any]]:
