@@ -38,6 +38,11 @@ SERVING = [
     'tensorflow-serving-api>=2.16; python_version >= "3.12"',
 ]
 SERVE = ["starlette", "uvicorn"]
+# `gekeras.beam`. One requirement serves both lines: 2.77 takes protobuf 4, which TensorFlow 2.15 needs, and 6; 2.69 is the
+# last for Python 3.9. Beam holds others back (2.77: pillow < 13, numpy < 2.5, protobuf < 7), so `test` does not install it.
+BEAM = ["apache-beam>=2.69", "google-crc32c"]  # the checksum of TFRecords, of which Beam has no code of its own
+# `eval --identity` with a recognizer in ONNX.
+IDENTITY = ["onnxruntime"]
 
 
 def training_folders(directory, names):
@@ -81,6 +86,8 @@ setup(
     extras_require={
         "serving": SERVING,
         "serve": SERVE,
+        "identity": IDENTITY,
+        "beam": BEAM,
         "test": ["pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18", "httpx", *SERVING, *SERVE],
     },
     entry_points={"console_scripts": ["gekeras = gekeras.cli:main"]},

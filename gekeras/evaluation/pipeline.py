@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import config, data, files, perceptual
+from .. import config, data, files
 from ..config import VolumeOptions
 from ..files import PathLike
 from ..networks import ModelOptions
 from ..restore import effects
+from . import sets as set_distances
 from . import tables
+from .measures import Measures, check_place
 
 _PLAIN = ("ConvAE", "AEGAN", "bicubic", "TV", "NLM", "Wiener", "Richardson-Lucy", "biharmonic", "input")  # solve nothing
 _PIXELS = ("invertGAN", "CSGM")  # compare pixels alone
@@ -31,6 +33,10 @@ def evaluate(
     fidelity: str = "fast",
     changes: Mapping[str, Any] | None = None,
     lpips: PathLike | None = None,
+    sets: bool = False,
+    inception: PathLike | None = None,
+    identity: PathLike | None = None,
+    identity_threshold: float | None = None,
     record: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -48,19 +54,28 @@ def evaluate(
         cut: how volumes become pictures; its levels are those of gray picture files, too.
         fidelity, changes: as `restore.files`.
         lpips: a file of LPIPS' weights as `perceptual.read` takes it; measures LPIPS, too.
+        sets: measure the sliced Wasserstein distance between all restored and all clean pictures; the restored ones are kept
+            in STEM.restored, so that a stopped evaluation goes on.
+        inception: FID's network as `perceptual.inception_file.read` takes it; measures FID, KID, precision and recall, too,
+            and what `sets` does.
+        identity: a face recognizer as `perceptual.identity.read` takes it; measures the cosine between what it makes of the
+            restored and of the clean face, and for how many that reaches a threshold.
+        identity_threshold: that cosine; None: 0.363, SFace's as published.
         record: store the table in the preset's preset.json.
         tell: called with lines for the user: files that are left out, pictures that are all but black.
         progress: called with (rows done, rows in all, what remains as text).
 
     Returns:
         The table: a row a method with its name, n, and mean and standard deviation of MSE, PSNR and SSIM, and of LPIPS
-            where it is asked for.
+            (`lpips`) and identity (`identity`, `same_person`) where they are asked for; `swd`, `fid`, `kid`, `kid_error`,
+            `precision` and `recall` as `sets.between` gives them.
 
     Raises:
         ValueError: an unknown preset, task, method or option, pictures that are none, an output as `tables.places` refuses
             it or of another evaluation, bits for another task than reconstruct, an option that no method looks at, a file
-            that is not LPIPS' weights, pictures that LPIPS cannot compare, or a record of something that is not the preset's
-            own.
+            that is not what it is named for, pictures that LPIPS, a recognizer or a distance cannot compare, fewer than 4
+            for distances between sets, a threshold without a recognizer, ONNX without its package, or a record of something
+            that is not the preset's own.
 
     Example:
         >>> import gekeras
@@ -70,8 +85,11 @@ def evaluate(
     preset, pictures = model.load_preset(), Path(pictures)
     _check(model, bits, record)
     _check_effect(methods, bits, fidelity, changes or {})
+    measures = Measures(lpips, sets, inception, identity, identity_threshold)
     lines, csv, markdown = tables.places(output)
-    weights = None if lpips is None else perceptual.read(lpips)
+    if measures.of_sets:
+        check_place(lines)
+    read = measures.read()
     if record:
         files.check_writable(preset.folder / "preset.json")
     items = data.entries(pictures, options=cut)[:count]
@@ -80,18 +98,20 @@ def evaluate(
     from . import scoring
 
     network = GenerativeEncoder.from_options(model)
-    if weights:
-        perceptual.check(network.shape)
+    meters = read.meters(network.shape, len(items))
     options = network.options(fidelity, **(changes or {}))
     network.check(options)
 
     def ready():
-        for line in filter(None, (*data.notes(pictures, items=items), network.note(fidelity, **(changes or {})))):
-            tell(line)
+        of_sets = set_distances.note(len(items), measures.inception is not None) if measures.of_sets else ""
+        for line in (*data.notes(pictures, items=items), network.note(fidelity, **(changes or {})), of_sets):
+            if line:
+                tell(line)
 
+    source = data.Source(items, *network.shape[1:])
     rows = scoring.score(
         network,
-        data.Source(items, *network.shape[1:]),
+        source,
         options,
         lines,
         names=methods,
@@ -99,12 +119,16 @@ def evaluate(
         at_once=batch,
         preset=None if model.custom.generator else preset,
         bits=bits,
-        lpips=weights and perceptual.LPIPS(weights),
+        meters=meters,
         about=_circumstances(model, preset, pictures, cut),
         ready=ready,
         progress=progress,
     )
-    table = tables.summary(rows)
+    table = tables.summary(rows, measures.threshold)
+    if kept := scoring.kept_beside(lines, source, meters):
+        names = [row["method"] for row in table]
+        found = set_distances.by_method(kept, scoring.rows_of(lines), names, source, meters.inception)
+        table = [{**row, **found[row["method"]]} for row in table]
     tables.write(csv, markdown, table)
     if record:
         preset.record_scores(model.task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))

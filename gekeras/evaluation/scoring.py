@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .. import files, images, metrics, perceptual
+from .. import files, images
 from ..config import SolveOptions, to_dict
 from ..data import Source
 from ..generative_encoder import GenerativeEncoder
 from ..networks.presets import Preset
 from ..operators import Task
 from ..restore import memory
+from .measures import Meters, Reference, check_same
 from .methods import Group, groups
+from .sets import Kept
 
 
 def score(
@@ -36,7 +38,7 @@ def score(
     at_once: int | None = None,
     preset: Preset | None = None,
     bits: tuple[int, ...] = (),
-    lpips: perceptual.LPIPS | None = None,
+    meters: Meters = Meters(),  # noqa: B008 (frozen)
     about: dict[str, Any] | None = None,
     ready: Callable[[], None] = lambda: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -50,7 +52,8 @@ def score(
         batch_size: pictures that noise and masks are drawn for together.
         at_once: how many of them are restored together; None: what the memory holds.
         preset, bits: see `methods.groups`.
-        lpips: adds `"lpips"` to each line, and the SHA-256 of its file to the first one.
+        meters: what else is measured, in each line; the SHA-256 of its files goes to the first one. With `sets` the restored
+            pictures are kept beside `path`.
         about: what else the scores depend on (preset, data); kept in the first line and compared with it.
         ready: called once, when nothing is left that could be refused.
         progress: called with (rows done, rows in all, what remains as text) after each group of methods of each batch.
@@ -66,9 +69,11 @@ def score(
         "parameters": model.task.parameters,
         "options": to_dict(options),
         "batch": batch_size,  # noise and masks are drawn batch by batch
-        **({"lpips": lpips.sha256} if lpips else {}),
+        **meters.circumstances(),
     }
     rows, pictures = _resume(path, header), [source.name(i) for i in range(len(source))]
+    if kept := kept_beside(path, source, meters):
+        kept.cut(len(rows))
     wanted = {(picture, name) for picture in pictures for name in names}
     scored = wanted & {(row["image"], row["method"]) for row in rows}
     ready()
@@ -83,9 +88,13 @@ def score(
         if at_once is None:
             target = model.target(measurement[:1], options, None if known is None else known[:1])
             at_once = memory.for_solve(model, options, target).size
+        reference = meters.reference(truth)
         for group, run in table.items():
             if {name for _, name in missing} & set(group):
-                fresh = _rows(_in_parts(run, measurement, known, at_once), truth, batch, missing, lpips)
+                restored = _in_parts(run, measurement, known, at_once)
+                fresh = _rows(restored, reference, batch, missing, meters)
+                if kept:
+                    _keep(kept, restored, batch, fresh, meters)  # first: what has no line yet is cut off by the next call
                 _append(path, fresh)
                 rows += fresh
                 progress(*clock.tick(len(fresh)))
@@ -123,18 +132,30 @@ def degrade(task: Task, truth: np.ndarray, seed: tuple[int, int]) -> tuple[np.nd
 
 
 def _rows(
-    restored: dict[str, np.ndarray], truth: np.ndarray, batch: list[str], missing: set, lpips: perceptual.LPIPS | None
+    restored: dict[str, np.ndarray], reference: Reference, batch: list[str], missing: set, meters: Meters
 ) -> list[dict[str, Any]]:
     """A row for each picture of a batch and each method that is missing."""
     rows = []
     for name, pictures in restored.items():
-        scores = metrics.scores(np.clip(pictures, -1, 1), truth, lpips)
+        scores = meters.scores(np.clip(pictures, -1, 1), reference)
         rows += [
             {"image": picture, "method": name, **{metric: float(values[k]) for metric, values in scores.items()}}
             for k, picture in enumerate(batch)
             if (picture, name) in missing
         ]
     return rows
+
+
+def kept_beside(path: Path, source: Source, meters: Meters) -> Kept | None:
+    """The restored pictures of an evaluation, where they are kept; they have the shape of the clean ones."""
+    return Kept(path, source.take(np.arange(1)).shape[1:], meters.inception is not None) if meters.sets else None
+
+
+def _keep(kept: Kept, restored: dict[str, np.ndarray], batch: list[str], rows: list[dict[str, Any]], meters: Meters) -> None:
+    """The pictures of rows, in their order, as a file holds them."""
+    place = {picture: k for k, picture in enumerate(batch)}
+    pictures = images.to_uint8(np.stack([restored[row["method"]][place[row["image"]]] for row in rows]))
+    kept.append(pictures, meters.inception and meters.inception(images.from_uint8(pictures)))
 
 
 def _append(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -169,10 +190,13 @@ def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     header = json.loads(json.dumps(header))  # JSON has no tuples
     whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
     there = json.loads(whole[0]) if whole else {}
-    if there.get("lpips") != header.get("lpips"):
-        held = "without LPIPS" if "lpips" not in there else f"with LPIPS of the file of SHA-256 {there['lpips']}"
-        raise ValueError(f"{path} holds an evaluation {held}; remove it or name another output")
+    check_same(path, there, header)
     if there != header:
         raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")
     files.write_text(path, "".join(whole))
     return [json.loads(line) for line in whole[1:]]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Every score of a file, those of pictures and methods that were not asked for this time among them."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()[1:]]

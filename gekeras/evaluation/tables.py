@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,23 @@ import numpy as np
 from .. import files
 from ..files import FileError, PathLike
 
-METRICS = {"mse": ("MSE", ".4f"), "psnr": ("PSNR (dB)", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}
+METRICS = {
+    "mse": ("MSE", ".4f"),
+    "psnr": ("PSNR (dB)", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "lpips": ("LPIPS", ".3f"),
+    "identity": ("identity (cosine)", ".3f"),
+}  # of each picture
+SHARE = "same_person"  # of the pictures whose identity is at least `THRESHOLD_USED`
+THRESHOLD_USED = "identity_threshold"
+SETS = {
+    "fid": ("FID", ".1f"),
+    "kid": ("KID x1000", ".1f"),
+    "precision": ("precision", ".3f"),
+    "recall": ("recall", ".3f"),
+    "swd": ("SWD x1000", ".1f"),
+}  # of all pictures of a method at once
+ERROR = "kid_error"  # KID's standard error
 HEADER = {"task", "parameters", "options", "batch"}  # what the first line of the JSON lines always says
 _TITLES = "| method | N |"
 
@@ -63,8 +81,12 @@ def metrics_of(rows: list[dict[str, Any]]) -> list[str]:
     return [metric for metric in METRICS if rows and metric in rows[0]]
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a method: n, and mean and standard deviation of each score over the images."""
+def summary(rows: list[dict[str, Any]], threshold: float | None = None) -> list[dict[str, Any]]:
+    """One row a method: n, and mean and standard deviation of each score over the images.
+
+    Args:
+        threshold: of identity: adds the share of the pictures that have at least that, and the threshold itself.
+    """
     table = []
     for name in dict.fromkeys(row["method"] for row in rows):
         chosen = [row for row in rows if row["method"] == name]
@@ -72,6 +94,8 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for metric in metrics_of(rows):
             values = np.array([row[metric] for row in chosen])
             line |= {metric: float(values.mean()), f"{metric}_std": float(values.std())}
+            if metric == "identity" and threshold is not None:
+                line |= {SHARE: float((values >= threshold).mean()), THRESHOLD_USED: threshold}
         table.append(line)
     return table
 
@@ -85,11 +109,26 @@ def to_csv(table: list[dict[str, Any]]) -> str:
 
 
 def to_markdown(table: list[dict[str, Any]]) -> str:
-    """`method | N | MSE | PSNR | SSIM`, and LPIPS where it was measured: mean +- standard deviation over images."""
-    formats = {metric: METRICS[metric] for metric in metrics_of(table)}
-    titles = " | ".join(title for title, _ in formats.values())
-    lines = [f"{_TITLES} {titles} |", "|---" * (2 + len(formats)) + "|"]
-    for row in table:
-        cells = [f"{row[m]:{f}} ± {row[m + '_std']:{f}}" for m, (_, f) in formats.items()]
-        lines.append(f"| {row['method']} | {row['n']} | {' | '.join(cells)} |")
+    """`method | N | MSE | PSNR | SSIM` and what else was measured.
+
+    Mean +- standard deviation over images; distances between sets say in their titles of how many pictures, and KID is +-
+    its standard error.
+    """
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {}
+    for metric in metrics_of(table):
+        title, form = METRICS[metric]
+        columns[title] = lambda row, m=metric, f=form: f"{row[m]:{f}} ± {row[m + '_std']:{f}}"
+    if table and SHARE in table[0]:
+        title = f"same person (cosine from {table[0][THRESHOLD_USED]:g} on)"
+        columns[title] = lambda row: f"{100 * row[SHARE]:.0f} %"
+    for name, (title, form) in SETS.items():
+        if table and name in table[0]:
+            count = " to ".join(map(str, dict.fromkeys((min(row["n"] for row in table), max(row["n"] for row in table)))))
+            columns[f"{title} (N {count})"] = functools.partial(_of_set, name, form)
+    lines = [f"{_TITLES} {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    lines += [f"| {row['method']} | {row['n']} | {' | '.join(cell(row) for cell in columns.values())} |" for row in table]
     return "\n".join(lines) + "\n"
+
+
+def _of_set(name: str, form: str, row: dict[str, Any]) -> str:
+    return f"{row[name]:{form}}" + (f" ± {row[ERROR]:{form}}" if name == "kid" else "")

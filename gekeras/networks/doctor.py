@@ -39,6 +39,7 @@ NEEDED = {
 EXTRAS = {
     "serving": ("tensorflow-serving-api",),
     "serve": ("starlette", "uvicorn"),
+    "beam": ("apache-beam", "google-crc32c"),
     "addons": ("tensorflow-addons",),
     "gan": ("tensorflow-gan", "tensorflow-probability", "tf-keras"),
 }
