@@ -40,6 +40,7 @@ EXTRAS = {
     "serving": ("tensorflow-serving-api",),
     "serve": ("starlette", "uvicorn"),
     "beam": ("apache-beam", "google-crc32c"),
+    "identity": ("onnxruntime",),
     "addons": ("tensorflow-addons",),
     "gan": ("tensorflow-gan", "tensorflow-probability", "tf-keras"),
 }
