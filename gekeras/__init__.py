@@ -35,7 +35,9 @@ _MODULES = (
     "restore",
     "serving",
     "solve",
+    "study",
     "training",
+    "volumes",
 )
 
 __all__ = [*_PUBLIC, *_MODULES]

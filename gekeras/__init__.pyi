@@ -15,7 +15,9 @@ from . import plots as plots
 from . import restore as restore
 from . import serving as serving
 from . import solve as solve
+from . import study as study
 from . import training as training
+from . import volumes as volumes
 from ._version import __version__ as __version__
 from .config import AutoencoderOptions as AutoencoderOptions
 from .config import GANOptions as GANOptions

@@ -15,8 +15,9 @@ FLOORS = {
     **dict.fromkeys(["images", "models", "operators", "solve", "networks"], 1),
     **dict.fromkeys(["metrics", "perceptual", "plots", "data", "pictures", "generative_encoder"], 2),
     **dict.fromkeys(["training", "restore"], 3),
-    **dict.fromkeys(["evaluation", "importing", "service", "serving"], 4),
-    **dict.fromkeys(["cli", "layers"], 5),
+    **dict.fromkeys(["beam", "evaluation", "importing", "service", "serving"], 4),
+    **dict.fromkeys(["layers", "study", "volumes"], 5),
+    "cli": 6,
 }
 ONLY = {
     "solve": {"config"},
@@ -35,6 +36,8 @@ LIGHT = [
     "networks",
     "restore",
     "serving",
+    "study",
+    "volumes",
 ]  # for `--help`, and to check a call
 
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}

@@ -26,7 +26,7 @@ from PIL import Image
 from gekeras import images, operators
 from gekeras.cli import cli
 from gekeras.networks import presets
-from gekeras.serving import Client, ServerError, calls, client, export, layout, remote, signatures
+from gekeras.serving import Client, ServerError, client, export, layout, remote, signatures
 from gekeras.training import export as training
 
 grpc = pytest.importorskip("grpc")

@@ -1,4 +1,4 @@
-"""The command line: `gekeras solve | encode | decode | eval | train | import | export | presets | serve | doctor | demo`.
+"""The command line: `gekeras solve | encode | decode | eval | study | train | import | export | presets | serve | ...`.
 
 TensorFlow is imported inside the commands, so that `--help` is immediate. Exit codes: 0; 2 with one line on stderr for a
 user's mistake; 1 for anything else.
@@ -22,7 +22,9 @@ from .import_generator import import_generator
 from .presets import list_presets
 from .serve import serve
 from .solve import solve
+from .study import study
 from .train import train
+from .volume import volume
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet.NONE)  # TensorFlow logs its plug-in registration as errors
 
@@ -83,5 +85,8 @@ def main() -> None:
     cli(prog_name="gekeras")
 
 
-for command in (solve, demo, encode, decode, evaluate, train, export, import_generator, list_presets, serve, doctor):
+for command in (
+    *(solve, volume, demo, encode, decode, evaluate, study, train),
+    *(export, import_generator, list_presets, serve, doctor),
+):
     cli.add_command(command)

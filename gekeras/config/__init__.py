@@ -20,6 +20,7 @@ from .rules import Setting as Setting
 from .rules import as_paths as as_paths
 from .rules import settings as settings
 from .service import ServiceOptions as ServiceOptions
+from .slices import SliceOptions as SliceOptions
 from .solve import FIDELITIES as FIDELITIES
 from .solve import LATENTS as LATENTS
 from .solve import OPTIMIZERS as OPTIMIZERS
@@ -31,5 +32,7 @@ from .solve import Z_ALONE as Z_ALONE
 from .solve import SolveOptions as SolveOptions
 from .solve import check_effect as check_effect
 from .solve import named_options as named_options
+from .study import DetectorOptions as DetectorOptions
+from .study import StudyOptions as StudyOptions
 from .training import Limits as Limits
 from .volumes import VolumeOptions as VolumeOptions

@@ -80,7 +80,21 @@ def is_volume(path: Path) -> bool:
         return False  # `images` will say what is wrong with it
 
 
-@functools.lru_cache(maxsize=512)
+def _remembered(function):
+    """What a function of a file, and of options, gave, for as long as the file stays the same."""
+    # mapped files stay open, and a process may have 1024
+    kept = functools.lru_cache(maxsize=512)(lambda place, state, *arguments: function(*arguments))
+
+    @functools.wraps(function)
+    def remembered(path: Path, *options):
+        state = path.stat() if path.exists() else None
+        return kept(os.path.realpath(path), state and (state.st_size, state.st_mtime_ns, state.st_ino), path, *options)
+
+    remembered.cache_clear = kept.cache_clear
+    return remembered
+
+
+@_remembered
 def white_is_zero(path: Path) -> bool:
     """Whether a volume's values run from white to black, as the tag of a TIFF may say."""
     if path.suffix.lower() not in _TIFF:
@@ -89,7 +103,7 @@ def white_is_zero(path: Path) -> bool:
         return tiff.white_is_zero(tiff.full_pages(file)[0])
 
 
-@functools.lru_cache(maxsize=512)  # mapped files stay open, and a process may have 1024
+@_remembered
 def read(path: Path, options: VolumeOptions) -> np.ndarray:
     """The volume `[z, y, x]`. `.npy`, raw files and TIFF stacks in one piece are mapped, the others are held in memory.
 
@@ -191,7 +205,7 @@ def _check_alike(pages: list) -> None:
 _READERS = {".npy": _read_npy, ".npy.xz": _read_xz, ".raw": _read_raw, ".tif": _read_tiff, ".tiff": _read_tiff}
 
 
-@functools.lru_cache(maxsize=512)
+@_remembered
 def levels(path: Path, options: VolumeOptions) -> tuple[float, float]:
     """Values that become black and white: 0 and 255 for 8 bits, else the volume's least and greatest.
 

@@ -95,7 +95,7 @@ def records(
     solves = samples * sum(len(item.measurements) for item in items)
     job = {"solves": solves, "seconds": sum(restored.seconds for restored in found)}
     return [
-        _as_json(
+        as_json(
             {
                 "input": str(item.path),
                 "size": [item.size[1], item.size[0]],
@@ -139,7 +139,7 @@ def _circumstances() -> dict[str, Any]:
     return {"versions": versions, "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU"}
 
 
-def _as_json(record: dict[str, Any]) -> dict[str, Any]:
+def as_json(record: dict[str, Any]) -> dict[str, Any]:
     """The record as it is read again; what JSON has no form for, as an operator of one's own, as text."""
 
     def form(value):
