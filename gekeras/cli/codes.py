@@ -11,20 +11,25 @@ from .options import FILE, OUTPUT, batch_option, option_of, preset_options, prog
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
 @click.option("-o", "--output", type=OUTPUT, required=True, metavar="CODE.npz")
+@click.option("--bits", type=click.Choice(["32", "16", "8"]), help="Bits a number of the code.  [default: 32]")
 @click.option(
-    "--bits", type=click.Choice(["32", "16", "8"]), default="32", show_default=True, help="Bits a number of the code."
+    "--bytes",
+    "size",
+    type=int,
+    help="Bytes a picture: instead of its code the latent that fits into them, 16 to 1024, searched by the picture itself.",
 )
 @click.option("--align", type=click.Choice(["face"]), help="Take the largest face of each photograph.")
 @option_of(PictureOptions, "skip_faceless")
 @option_of(PictureOptions, "levels", metavar="LOW,HIGH")
 @preset_options
 @click.option("--quiet", is_flag=True)
-def encode(inputs, output, bits, align, skip_faceless, levels, preset, models, quiet):
+def encode(inputs, output, bits, size, align, skip_faceless, levels, preset, models, quiet):
     """Compress pictures: the code of each, 256 numbers with the shipped presets, in one file.
 
     \b
     Example:
       gekeras encode photo.png -o code.npz --bits 8
+      gekeras encode photo.png -o code.npz --bytes 64
     """
     from .. import restore
 
@@ -33,7 +38,8 @@ def encode(inputs, output, bits, align, skip_faceless, levels, preset, models, q
         output,
         preset=preset,
         models=models,
-        bits=int(bits),
+        bits=bits and int(bits),
+        size=size,
         align=align == "face",
         skip_faceless=skip_faceless,
         levels=levels,

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,12 +194,22 @@ def load(path: PathLike) -> CodeFile:
         CodeError: missing, unreadable, damaged or truncated file, one that is no code file or of another version, or whose
             entries lack, contradict each other, are not finite, or take over `LIMIT` bytes unpacked.
     """
+    return guarded(path, lambda: parse(path, entries(path)))
+
+
+def guarded(path: PathLike, read: Callable[[], Any]) -> Any:
+    """What `read` gives; whatever a damaged file makes it raise becomes a CodeError."""
     try:
-        return _parse(path, _entries(path, _read(path)))
+        return read()
     except CodeError:
         raise
     except Exception as error:  # zipfile and NumPy raise BadZipFile, zlib.error, EOFError, MemoryError, ValueError, ...
         raise CodeError(path, f"damaged code file ({reason_of(error)})") from error
+
+
+def entries(path: PathLike) -> dict[str, Any]:
+    """Name -> array of a code file of any version. Raises CodeError for what is none, and as NumPy does."""
+    return _entries(path, _read(path))
 
 
 def _read(path: PathLike) -> bytes:
@@ -232,15 +243,20 @@ def _check_size(path: PathLike, size: int) -> None:
         raise CodeError(path, f"too large: {size:,} bytes unpacked; at most {LIMIT:,} are read")
 
 
-def _parse(path: PathLike, entries: dict[str, Any]) -> CodeFile:
-    """The entries as a CodeFile. Raises CodeError where they are not what `save` writes."""
+def header_of(path: PathLike, entries: dict[str, Any]) -> Any:
+    """The header, whatever it says. Raises CodeError where it is not JSON."""
     raw = entries["header"]
     if not _is_array(raw, np.dtype("u1"), 1):
         raise CodeError(path, "not a code file: its header is not text")
     try:
-        header = json.loads(raw.tobytes().decode("utf-8"))
+        return json.loads(raw.tobytes().decode("utf-8"))
     except ValueError as error:
         raise CodeError(path, f"not a code file: its header is not JSON ({error})") from error
+
+
+def parse(path: PathLike, entries: dict[str, Any]) -> CodeFile:
+    """The entries as a CodeFile. Raises CodeError where they are not what `save` writes."""
+    header = header_of(path, entries)
     if fault := _header_fault(header):
         raise CodeError(path, fault)
     bits, names = header["bits"], header["names"]
@@ -303,13 +319,13 @@ def check(codefile: CodeFile, path: PathLike, *, preset: str, encoder: str, size
     if codefile.preset != preset:
         raise CodeError(path, f"its code is of preset {codefile.preset!r}, expected {preset!r}")
     if codefile.encoder != encoder:
-        found, expected = _short(codefile.encoder, encoder)
+        found, expected = short(codefile.encoder, encoder)
         raise CodeError(path, f"its code is of an encoder with checksum {found}, expected {expected}")
     if codefile.code.shape[1] != size:
         raise CodeError(path, f"its codes have {codefile.code.shape[1]} numbers, expected {size}")
 
 
-def _short(*checksums: str) -> list[str]:
+def short(*checksums: str) -> list[str]:
     """The first 12 digits of each, or all of them if the first 12 are alike."""
     return [c[:12] for c in checksums] if len({c[:12] for c in checksums}) > 1 else list(checksums)
 

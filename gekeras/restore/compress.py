@@ -1,6 +1,7 @@
 """Pictures -> code files -> pictures: what `gekeras encode` and `gekeras decode` do.
 
 Compression is the reconstruction task cut in two: the sender computes m = E(x), the receiver solves equation (3) for it.
+Or, in so many bytes, the sender solves for z, and the receiver draws G(z) (`rate`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..config import PictureOptions
 from ..generative_encoder import GenerativeEncoder
 from ..networks import presets
 from ..pictures.observations import Request, observe_all
-from . import codes, memory
+from . import codes, latents, memory, rate
 
 TASK = "reconstruct"
 
@@ -41,17 +42,14 @@ def encode(
         ValueError: an unreadable or too small picture, or no face.
     """
     model = GenerativeEncoder.from_preset(preset, TASK)
-    items = observe_all(inputs, Request(model.task, preset.resolution, preset.channels, options), tell)
-    for line in filter(None, (item.note for item in items)):
-        tell(line)
-    pictures = np.concatenate([item.measurements[:1] for item in items])
+    pictures, names = _observed(model, inputs, preset, options, tell)
     rounds = memory.slices(len(pictures), memory.for_decoding(model, pictures[:1]).size)
     packed = codes.quantize(np.concatenate([model.encode(pictures[part]) for part in rounds]), bits)
     stored = codes.dequantize(packed)
     drawn = np.concatenate([model.decode(stored[part]) for part in rounds])
     file = codes.CodeFile(
         stored,
-        [item.path.name for item in items],
+        names,
         preset.name,
         TASK,
         preset.part_checksum(f"encoder-{TASK}"),
@@ -59,6 +57,60 @@ def encode(
         bits,
     )
     return file, float(np.mean(metrics.mse(np.clip(drawn, -1, 1), pictures)))
+
+
+def _observed(model, inputs, preset, options, tell) -> tuple[np.ndarray, list[str]]:
+    items = observe_all(inputs, Request(model.task, preset.resolution, preset.channels, options), tell)
+    for line in filter(None, (item.note for item in items)):
+        tell(line)
+    return np.concatenate([item.measurements[:1] for item in items]), [item.path.name for item in items]
+
+
+def encode_latents(
+    inputs: list[Path],
+    preset: presets.Preset,
+    size: int,
+    options: PictureOptions = PictureOptions(),  # noqa: B008 (frozen)
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[latents.LatentFile, float]:
+    """As `encode`: the latents of pictures in `size` bytes each, and the MSE of the pictures that they give.
+
+    Raises:
+        ValueError: as `encode`, or a picture whose latent did not come into so few bytes.
+    """
+    model = GenerativeEncoder.from_preset(preset, TASK)
+    pictures, names = _observed(model, inputs, preset, options, tell)
+    solve = model.options("fast", pixel_weight=1.0)  # one pass through E more than this search has
+    at_once = memory.for_solve(model, solve, model.target(pictures[:1], solve)).size
+    coder = rate.Coder(model.generator, model.starter.inverse_curvature)
+    found = [
+        coder.solve(pictures[i], model.starter(model.encode(pictures[i])), size)
+        for i in memory.slices(len(pictures), at_once)
+    ]
+    rows, drawn = (np.concatenate(part) for part in zip(*found))
+    file = latents.LatentFile(rows, names, preset.name, TASK, *_parts(preset), preset.resolution)
+    return file, float(np.mean(metrics.mse(drawn, pictures)))
+
+
+def _parts(preset: presets.Preset) -> tuple[str, str]:
+    """Checksums of what latents are of."""
+    return preset.part_checksum("generator"), preset.part_checksum(f"starter-{TASK}")
+
+
+def decode_latents(file: latents.LatentFile, path: Path, preset: presets.Preset, batch: int | None = None) -> np.ndarray:
+    """Pictures `[n, h, w, c]` in [-1, 1] of latents: the generator's, at once.
+
+    Raises:
+        ValueError: latents of another preset, generator or starter, or rows that are damaged.
+    """
+    generator, starter = _parts(preset)
+    latents.check(file, path, preset=preset.name, generator=generator, starter=starter)
+    model = GenerativeEncoder.from_preset(preset, TASK)
+    coder = rate.Coder(model.generator, model.starter.inverse_curvature)
+    at_once = memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size
+    return codes.guarded(
+        path, lambda: np.concatenate([coder.pictures(file.code[i]) for i in memory.slices(len(file.code), at_once)])
+    )
 
 
 def decode(
