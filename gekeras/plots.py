@@ -59,7 +59,7 @@ def panel(
     Args:
       path: a .png, .pdf or .svg file.
       rows: for each picture its images `[h, w, c]` in [-1, 1], c in {1, 3}; their sizes may differ, all are drawn in
-        cells of one size, their pixels left sharp.
+        cells of one width, their pixels left sharp.
       titles: one for each column.
       captions: if given, as `rows`: the small text under each image ("PSNR 23.1 dB"), or None.
 
@@ -71,18 +71,20 @@ def panel(
     _check_suffix(path)
     lines = max((text.count("\n") + 1 for row in captions or () for text in row if text), default=0)
     head = LINE * 1.25 * max(title.count("\n") + 1 for title in titles) + 0.06
-    pitch = CELL + GAP + (LINE * lines + 0.04 if lines else 0)
+    # A row of wide images, as of enlarged parts, is as high as they are.
+    tall = [CELL * min(1.0, max(image.shape[0] / image.shape[1] for image in row)) for row in rows]
+    below = GAP + (LINE * lines + 0.04 if lines else 0)
     width = 2 * GAP + len(titles) * (CELL + GAP) - GAP
-    height = GAP + head + len(rows) * pitch
-    figure = _figure(width, height)
-    for r, row in enumerate(rows):
-        top = height - GAP - head - r * pitch
+    height = GAP + head + sum(tall) + len(rows) * below
+    figure, top = _figure(width, height), height - GAP - head
+    for r, (row, side) in enumerate(zip(rows, tall)):
         for c, image in enumerate(row):
             left = GAP + c * (CELL + GAP)
-            _show(figure.add_axes([left / width, (top - CELL) / height, CELL / width, CELL / height]), image)
+            _show(figure.add_axes([left / width, (top - side) / height, CELL / width, side / height]), image)
             if captions and captions[r][c]:
-                place = ((left + CELL / 2) / width, (top - CELL - 0.05) / height)
+                place = ((left + CELL / 2) / width, (top - side - 0.05) / height)
                 figure.text(*place, captions[r][c], ha="center", va="top", size=9.5, color=_INK)
+        top -= side + below
     for c, title in enumerate(titles):
         place = ((GAP + c * (CELL + GAP) + CELL / 2) / width, (height - GAP - head + 0.07) / height)
         figure.text(*place, title, ha="center", va="bottom", size=12, color=_INK)
