@@ -103,6 +103,7 @@ def test_gives_what_solve_gives(task):
     np.testing.assert_allclose(layer(first)[0], np.clip(solution.image[0], -1, 1), **CLOSE)
 
 
+@pytest.mark.slow
 def test_a_functional_model_is_saved_and_loaded(superres, small, restored, tmp_path):
     model = functional(superres)
     solution = superres.model.solve(small, superres.options)
@@ -372,6 +373,7 @@ def test_example_of_a_folder(preset, few_pictures, tmp_path, capsys):
     np.testing.assert_allclose(gekeras.images.read(tmp_path / "out" / "p01.png"), wanted, atol=0.009)  # a level is 0.0078
 
 
+@pytest.mark.slow
 def test_example_of_a_training(preset, few_pictures, tmp_path, capsys):
     run_example("train_on_restored.py", preset, few_pictures, tmp_path / "model.keras")
     assert "model.keras: 3 pictures, MSE 0." in capsys.readouterr().out

@@ -65,6 +65,7 @@ def test_every_part_runs(name, part):
     assert len(made) == 1 and np.isfinite(made).all() and made.std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, task", TASKS)
 def test_every_task_restores_as_well_as_it_did(tmp_path, name, task):
     stored, scores = json.loads(SCORES.read_text())[name][task], scores_of(name, task, tmp_path)
