@@ -1046,12 +1046,15 @@ def test_eval_refuses(refuse, succeed, pictures, tmp_path):
         ("--method bicubic --fidelity best", "fidelity would change nothing"),
         ("--method CSGM --code-weight 2", "code_weight would change nothing"),
         ("--method GAN --steps 2", "unknown method GAN"),
-        ("--task reconstruct --bits 16 --method ConvAE", "bits would change nothing: name GE 16 bit or ConvAE 16 bit"),
     ):
         assert says in refuse(*common, tmp_path / "b", *others.split())
     for other in (("--set", "kernel=bicubic"), ("--forward", "identity")):
         assert "a record keeps the scores of the preset's own task" in refuse(*common, tmp_path / "b", "--record", *other)
-    assert "has no task 'paint'" in refuse(*common, tmp_path / "b", "--task", "paint")
+    of = ["eval", *common[3:], tmp_path / "b", "--task"]
+    assert "bits would change nothing: name GE 16 bit or ConvAE 16 bit" in refuse(
+        *of, "reconstruct", "--bits", 16, "--method", "ConvAE"
+    )
+    assert "has no task 'paint'" in refuse(*of, "paint")
     assert "no such file or folder" in refuse(*common, tmp_path / "b", "--data", tmp_path / "missing")
     (tmp_path / "file").touch()
     assert f"{tmp_path / 'file'} is not a folder" in refuse(*common, tmp_path / "file" / "b")

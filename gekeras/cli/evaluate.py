@@ -15,10 +15,10 @@ from .options import (
     custom_options_of,
     forward_option,
     parameter_option,
-    preset_options,
+    presets_options,
     progress_bar,
     solve_options,
-    task_option,
+    tasks_option,
     teller,
     volume_options,
     volume_options_of,
@@ -26,7 +26,7 @@ from .options import (
 
 MEASURES = ("lpips", "sets", "inception", "identity", "identity_threshold")
 GROUPS = {
-    "Everyday": ("task", "pictures", "count", "methods", "fidelity", "output", "record", "preset", "models"),
+    "Everyday": ("tasks", "pictures", "count", "methods", "fidelity", "output", "report", "record", "presets", "models"),
     "Measures": MEASURES,
     "Pictures": ("parameters", "bits", "batch", "axes", "crop", "stride", "shape", "dtype", "levels"),
     "Networks of one's own": (*CUSTOM, "forward"),
@@ -35,7 +35,7 @@ GROUPS = {
 
 
 @click.command("eval", cls=Grouped, groups=GROUPS)
-@task_option
+@tasks_option
 @click.option(
     "--data", "pictures", type=FILE, required=True, metavar="DIR|TAR", help="Clean pictures to degrade and restore."
 )
@@ -72,26 +72,33 @@ GROUPS = {
     metavar="COSINE",
     help="From where on two faces are one person's; 0.363 by default.",
 )
-@click.option("-o", "--output", type=OUTPUT, required=True, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
+@click.option("-o", "--output", type=OUTPUT, metavar="STEM", help="Writes STEM.jsonl, STEM.csv and STEM.md.")
+@click.option(
+    "--report",
+    type=FILE,
+    metavar="DIR",
+    help="Instead of -o: writes a page, DIR/index.html, beside the scores; --task and --preset are repeatable then.",
+)
 @click.option("--record", is_flag=True, help="Store the summary in the preset's preset.json.")
 @volume_options
 @parameter_option
 @forward_option
-@preset_options
+@presets_options
 @custom_options
 @solve_options
 def evaluate(
-    task,
+    tasks,
     pictures,
     count,
     methods,
     bits,
     batch,
     output,
+    report,
     record,
     parameters,
     forward,
-    preset,
+    presets,
     models,
     fidelity,
     **values,
@@ -104,30 +111,48 @@ def evaluate(
     """
     measures = {name: values.pop(name) for name in MEASURES}
     _check_trusted(measures, values)
-    model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))
-    model.load_preset()
+    _check_outputs(tasks, presets, parameters, output, report)
+    custom = custom_options_of(values)
+    chosen = [ModelOptions(task, preset, models, parameters, forward, custom) for preset in presets for task in tasks]
+    for model in chosen:
+        model.load_preset()
     cut = volume_options_of(values)
 
     from .. import evaluation
 
     with progress_bar("scoring") as tick:
-        table = evaluation.evaluate(
-            pictures,
-            model,
-            output,
-            count=count,
-            methods=methods,
-            bits=tuple(map(int, bits)),
-            batch=batch,
-            cut=cut,
-            fidelity=fidelity,
-            changes=values,
+        options = {
+            "count": count,
+            "methods": methods,
+            "bits": tuple(map(int, bits)),
+            "batch": batch,
+            "cut": cut,
+            "fidelity": fidelity,
+            "changes": values,
             **measures,
-            record=record,
-            tell=teller(),
-            progress=tick,
-        )
-    click.echo(evaluation.to_markdown(table), nl=False)
+            "record": record,
+            "tell": teller(),
+            "progress": tick,
+        }
+        if report:
+            found = evaluation.report(pictures, chosen, report, **options)
+        else:
+            table = evaluation.evaluate(pictures, *chosen, output, **options)
+    if report:
+        click.echo("\n".join(f"{name}\n\n{evaluation.to_markdown(its)}" for name, its in found.items()), nl=False)
+    else:
+        click.echo(evaluation.to_markdown(table), nl=False)
+
+
+def _check_outputs(tasks, presets, parameters, output, report):
+    if output is not None and report is not None:
+        raise click.UsageError("--report has the files of -o in its folder; give one of them")
+    if output is None and report is None:
+        raise click.UsageError("Missing option '-o' / '--output', or '--report' for a page.")
+    if report is None and len(tasks) * len(presets) > 1:
+        raise click.UsageError("several --task or --preset need --report DIR; -o is of one task and preset")
+    if parameters and len(tasks) > 1:
+        raise click.UsageError("--set is of one task's degradation, and there are several --task; name one")
 
 
 def _check_trusted(measures, values):

@@ -171,13 +171,14 @@ models_option = click.option(
     metavar="DIR",
     help="Folder of presets to look in first; then $GEKERAS_MODELS and the package.",
 )
-task_option = click.option(
-    "--task",
-    type=_Task(),
-    required=True,
-    metavar="TASK",
-    help="reconstruct, denoise, inpaint, deblur, superres, or a task of one's own.",
-)
+_TASK = {
+    "type": _Task(),
+    "required": True,
+    "metavar": "TASK",
+    "help": "reconstruct, denoise, inpaint, deblur, superres, or a task of one's own.",
+}
+task_option = click.option("--task", **_TASK)
+tasks_option = click.option("--task", "tasks", multiple=True, **_TASK)
 parameter_option = click.option(
     "--set",
     "parameters",
@@ -189,13 +190,16 @@ parameter_option = click.option(
 forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )
-preset_options = combined(
+_PRESET = {"show_default": True, "help": "Pretrained parts, by name or folder."}
+preset_options = combined(click.option("--preset", default=presets.DEFAULT, callback=_preset, **_PRESET), models_option)
+presets_options = combined(
     click.option(
         "--preset",
-        default=presets.DEFAULT,
-        show_default=True,
-        callback=_preset,
-        help="Pretrained parts, by name or folder.",
+        "presets",
+        multiple=True,
+        default=(presets.DEFAULT,),
+        callback=lambda context, its, values: tuple(_preset(context, its, value) for value in values),
+        **_PRESET,
     ),
     models_option,
 )

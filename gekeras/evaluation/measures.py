@@ -25,6 +25,7 @@ class Measures:
     inception: PathLike | None = None
     identity: PathLike | None = None
     identity_threshold: float | None = None
+    keep: bool = False
 
     def __post_init__(self):
         if self.identity_threshold is not None and self.identity is None:
@@ -55,6 +56,7 @@ class Measures:
             None if self.identity is None else identity.read(self.identity),
             None if self.inception is None else inception_file.read(self.inception),
             self.of_sets,
+            self.keep,
         )
 
 
@@ -65,6 +67,7 @@ class Read(NamedTuple):
     identity: identity.Recognizer | None
     inception: inception_file.Network | None
     sets: bool
+    keep: bool = False
 
     def meters(self, shape: tuple[int, ...], count: int) -> Meters:
         """The networks. Raises ValueError for pictures `(h, w, c)`, or so many, that cannot be measured so."""
@@ -79,6 +82,7 @@ class Read(NamedTuple):
             self.identity and perceptual.Identity(self.identity),
             self.inception and perceptual.Inception(self.inception),
             self.sets,
+            self.keep,
         )
 
 
@@ -91,17 +95,20 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Meters:
-    """What measures; `sets` whether restored pictures are kept for distances between sets."""
+    """What measures; restored pictures are kept for distances between `sets`, and for a report (`keep`)."""
 
     lpips: perceptual.LPIPS | None = None
     identity: perceptual.Identity | None = None
     inception: perceptual.Inception | None = None
     sets: bool = False
+    keep: bool = False
 
     def circumstances(self) -> dict[str, Any]:
         """What the first line of the scores says of them: an evaluation goes on with the same alone."""
         files = {name: meter.sha256 for name in SAID if (meter := getattr(self, name))}
-        return {**files, "sets": True} if self.sets else files
+        if self.sets:
+            return {**files, "sets": True}
+        return {**files, "kept": True} if self.keep else files
 
     def reference(self, truth: np.ndarray) -> Reference:
         return Reference(truth, self.identity and self.identity.embed(truth))
@@ -126,6 +133,9 @@ def check_same(path: Path, there: dict[str, Any], wanted: dict[str, Any]) -> Non
     if there.get("sets") != wanted.get("sets"):
         held = "with" if "sets" in there else "without"
         raise ValueError(f"{path} holds an evaluation {held} distances between sets; remove it or name another output")
+    if there.get("kept") != wanted.get("kept"):
+        held = "with" if "kept" in there else "without"
+        raise ValueError(f"{path} holds an evaluation {held} the pictures of a report; remove it or name another output")
 
 
 def check_place(lines: Path) -> None:

@@ -37,6 +37,7 @@ def evaluate(
     inception: PathLike | None = None,
     identity: PathLike | None = None,
     identity_threshold: float | None = None,
+    keep: bool = False,
     record: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
@@ -61,6 +62,7 @@ def evaluate(
         identity: a face recognizer as `perceptual.identity.read` takes it; measures the cosine between what it makes of the
             restored and of the clean face, and for how many that reaches a threshold.
         identity_threshold: that cosine; None: 0.363, SFace's as published.
+        keep: keep the restored pictures in STEM.restored, which `report` shows.
         record: store the table in the preset's preset.json.
         tell: called with lines for the user: files that are left out, pictures that are all but black.
         progress: called with (rows done, rows in all, what remains as text).
@@ -85,9 +87,9 @@ def evaluate(
     preset, pictures = model.load_preset(), Path(pictures)
     _check(model, bits, record)
     _check_effect(methods, bits, fidelity, changes or {})
-    measures = Measures(lpips, sets, inception, identity, identity_threshold)
+    measures = Measures(lpips, sets, inception, identity, identity_threshold, keep)
     lines, csv, markdown = tables.places(output)
-    if measures.of_sets:
+    if measures.of_sets or keep:
         check_place(lines)
     read = measures.read()
     if record:
@@ -125,7 +127,7 @@ def evaluate(
         progress=progress,
     )
     table = tables.summary(rows, measures.threshold)
-    if kept := scoring.kept_beside(lines, source, meters):
+    if meters.sets and (kept := scoring.kept_beside(lines, source, meters)):
         names = [row["method"] for row in table]
         found = set_distances.by_method(kept, scoring.rows_of(lines), names, source, meters.inception)
         table = [{**row, **found[row["method"]]} for row in table]

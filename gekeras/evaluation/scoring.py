@@ -148,7 +148,9 @@ def _rows(
 
 def kept_beside(path: Path, source: Source, meters: Meters) -> Kept | None:
     """The restored pictures of an evaluation, where they are kept; they have the shape of the clean ones."""
-    return Kept(path, source.take(np.arange(1)).shape[1:], meters.inception is not None) if meters.sets else None
+    return (
+        Kept(path, source.take(np.arange(1)).shape[1:], meters.inception is not None) if meters.sets or meters.keep else None
+    )
 
 
 def _keep(kept: Kept, restored: dict[str, np.ndarray], batch: list[str], rows: list[dict[str, Any]], meters: Meters) -> None:

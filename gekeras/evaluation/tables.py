@@ -109,7 +109,15 @@ def to_csv(table: list[dict[str, Any]]) -> str:
 
 
 def to_markdown(table: list[dict[str, Any]]) -> str:
-    """`method | N | MSE | PSNR | SSIM` and what else was measured.
+    """The titles and lines of `cells` as a table of Markdown."""
+    titles, rows = cells(table)
+    lines = [titles, *rows]
+    text = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([text[0], "|---" * len(titles) + "|", *text[1:]]) + "\n"
+
+
+def cells(table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Titles and lines: method, N, MSE, PSNR, SSIM and what else was measured.
 
     Mean +- standard deviation over images; distances between sets say in their titles of how many pictures, and KID is +-
     its standard error.
@@ -125,9 +133,9 @@ def to_markdown(table: list[dict[str, Any]]) -> str:
         if table and name in table[0]:
             count = " to ".join(map(str, dict.fromkeys((min(row["n"] for row in table), max(row["n"] for row in table)))))
             columns[f"{title} (N {count})"] = functools.partial(_of_set, name, form)
-    lines = [f"{_TITLES} {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
-    lines += [f"| {row['method']} | {row['n']} | {' | '.join(cell(row) for cell in columns.values())} |" for row in table]
-    return "\n".join(lines) + "\n"
+    return ["method", "N", *columns], [
+        [row["method"], str(row["n"]), *(cell(row) for cell in columns.values())] for row in table
+    ]
 
 
 def _of_set(name: str, form: str, row: dict[str, Any]) -> str:
