@@ -234,6 +234,18 @@ def _replace(folder: Path, made: Path, old: Path) -> None:
 # ------------------------------------------------------------------------------------------------------- reading
 
 
+def read_beginning(path: PathLike, most: int) -> bytes:
+    """Of a file that is refused beyond `most` bytes: those, and one more if there is one.
+
+    Raises FileError if it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+
+
 def read_json(path: PathLike) -> dict[str, Any]:
     """The JSON object of a file. Raises FileError if it cannot be read or holds something else."""
     try:

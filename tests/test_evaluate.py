@@ -15,7 +15,7 @@ from gekeras import GenerativeEncoder, evaluation, images, metrics, perceptual
 from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.data import Source
-from gekeras.evaluation import baselines, scoring, tables
+from gekeras.evaluation import baselines, journal, scoring, tables
 from gekeras.evaluation.measures import Meters
 from gekeras.evaluation.methods import groups
 from gekeras.files import FileError
@@ -539,4 +539,4 @@ def test_the_files_of_an_evaluation_are_known(model, source, tmp_path, monkeypat
 
 def test_a_full_disk_names_the_file():
     with pytest.raises(FileError, match="/dev/full: cannot be written"):
-        scoring._append(Path("/dev/full"), ROWS)
+        journal.append(Path("/dev/full"), ROWS)

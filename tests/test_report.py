@@ -11,7 +11,7 @@ from PIL import Image
 
 from gekeras import evaluation
 from gekeras.cli import cli
-from gekeras.evaluation import page, scoring
+from gekeras.evaluation import journal, page
 from gekeras.networks import ModelOptions
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -35,7 +35,7 @@ def test_a_report_has_every_number_and_is_the_same_after_a_stop(every_task, pict
         assert all(value in cells for line in lines for value in line)
         assert (tmp_path / "a" / f"{name}.md").read_text() == evaluation.to_markdown(table)
     assert "http" not in text and "<script" not in text
-    real, calls = scoring._append, []
+    real, calls = journal.append, []
 
     def stopping(path, rows):
         calls.append(path)
@@ -44,7 +44,7 @@ def test_a_report_has_every_number_and_is_the_same_after_a_stop(every_task, pict
         real(path, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "_append", stopping)
+        patch.setattr(journal, "append", stopping)
         with pytest.raises(KeyboardInterrupt):
             evaluation.report(pictures, both(every_task), tmp_path / "b", **OPTIONS)
     assert not (tmp_path / "b" / "index.html").exists()

@@ -7,21 +7,22 @@ goes on where it was.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from .. import files, images
+from .. import images
 from ..config import SolveOptions, to_dict
 from ..data import Source
 from ..generative_encoder import GenerativeEncoder
 from ..networks.presets import Preset
 from ..operators import Task
 from ..restore import memory
+from . import journal
 from .measures import Meters, Reference, check_same
 from .methods import Group, groups
 from .sets import Kept
@@ -71,13 +72,13 @@ def score(
         "batch": batch_size,  # noise and masks are drawn batch by batch
         **meters.circumstances(),
     }
-    rows, pictures = _resume(path, header), [source.name(i) for i in range(len(source))]
+    rows, pictures = journal.resume(path, header, partial(_check, path)), [source.name(i) for i in range(len(source))]
     if kept := kept_beside(path, source, meters):
         kept.cut(len(rows))
     wanted = {(picture, name) for picture in pictures for name in names}
     scored = wanted & {(row["image"], row["method"]) for row in rows}
     ready()
-    clock = _Clock(len(wanted), len(scored))
+    clock = journal.Clock(len(wanted), len(scored))
     for begin in range(0, len(source), batch_size):
         batch = pictures[begin : begin + batch_size]
         missing = {(picture, name) for picture in batch for name in names} - scored
@@ -95,7 +96,7 @@ def score(
                 fresh = _rows(restored, reference, batch, missing, meters)
                 if kept:
                     _keep(kept, restored, batch, fresh, meters)  # first: what has no line yet is cut off by the next call
-                _append(path, fresh)
+                journal.append(path, fresh)
                 rows += fresh
                 progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
@@ -107,19 +108,6 @@ def _chosen(names: tuple[str, ...], table: dict[tuple[str, ...], Group]) -> tupl
     if unknown := set(names) - set(offered):
         raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
     return tuple(names) or tuple(offered)
-
-
-class _Clock:
-    """How far an evaluation is, and how long the rest will take."""
-
-    def __init__(self, total: int, done: int):
-        self.total, self.done, self.before, self.began = total, done, done, time.monotonic()
-
-    def tick(self, rows: int) -> tuple[int, int, str]:
-        """(rows done, rows in all, what remains as text) after so many more."""
-        self.done += rows
-        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done - self.before)
-        return self.done, self.total, f", about {left / 60:.1f} min left"
 
 
 def degrade(task: Task, truth: np.ndarray, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -160,14 +148,6 @@ def _keep(kept: Kept, restored: dict[str, np.ndarray], batch: list[str], rows: l
     kept.append(pictures, meters.inception and meters.inception(images.from_uint8(pictures)))
 
 
-def _append(path: Path, rows: list[dict[str, Any]]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    except OSError as error:  # a full disk; what is cut is dropped by the next call
-        raise files.FileError(path, f"cannot be written ({error.strerror or error})") from error
-
-
 def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:
     """A group of methods, a few pictures at a time."""
     parts = memory.slices(len(measurement), at_once)
@@ -183,20 +163,11 @@ def as_file(measurement: np.ndarray) -> np.ndarray:
     return images.from_uint8(images.to_uint8(measurement)) if measurement.ndim == 4 else measurement
 
 
-def _resume(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of an earlier call; a last line cut short by a crash is dropped, from the file too."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, json.dumps(header) + "\n")
-        return []
-    header = json.loads(json.dumps(header))  # JSON has no tuples
-    whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    there = json.loads(whole[0]) if whole else {}
+def _check(path: Path, there: dict[str, Any], header: dict[str, Any]) -> None:
+    """Raise ValueError for lines of another evaluation."""
     check_same(path, there, header)
     if there != header:
         raise ValueError(f"{path} holds an evaluation with other options; remove it or name another output")
-    files.write_text(path, "".join(whole))
-    return [json.loads(line) for line in whole[1:]]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from .. import files
 from ..files import FileError, PathLike
+from . import journal
 
 METRICS = {
     "mse": ("MSE", ".4f"),
@@ -55,18 +55,10 @@ def places(stem: PathLike) -> tuple[Path, Path, Path]:
 
 def _is_ours(path: Path) -> bool:
     """By its first line."""
-    try:
-        with path.open("rb") as file:
-            line = file.readline(2**20).decode("utf-8", "replace")
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+    line = journal.first_line(path)
     if path.suffix != ".jsonl":
         return line.startswith("method,n," if path.suffix == ".csv" else _TITLES)
-    try:
-        header = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(header, dict) and set(header) >= HEADER
+    return set(journal.header_of(line)) >= HEADER
 
 
 def write(csv_path: Path, markdown_path: Path, table: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import FileError, PathLike
+from ..files import FileError, PathLike, read_beginning
 from ..messages import reason_of
 from ..networks.modules import describe, load_module, locate
 from .onnx import with_needed_inputs
@@ -58,11 +58,7 @@ def read(path: PathLike) -> Recognizer:
     """
     if Path(path).is_dir():
         return Recognizer(str(locate(path)), describe(path)["sha256"])
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+    data = read_beginning(path, LARGEST)
     try:
         import onnxruntime
     except ImportError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import FileError, PathLike
+from ..files import FileError, PathLike, read_beginning
 from ..messages import reason_of, shown
 from ..networks.modules import describe, is_address, locate
 from .inception_layers import shapes
@@ -57,11 +57,7 @@ def read(path: PathLike) -> Network:
         return Network(str(path), str(path))
     if Path(path).is_dir():
         return Network(str(locate(path)), describe(path)["sha256"])
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+    data = read_beginning(path, LARGEST)
     try:
         data = _unwrapped(data)
         return Network(str(path), hashlib.sha256(data).hexdigest(), _arrays_of(data))

@@ -16,12 +16,11 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import FileError, PathLike
+from ..files import FileError, PathLike, read_beginning
 from ..formats.pickles import check_operations
 from ..messages import reason_of, shown
 
@@ -74,11 +73,7 @@ def read(path: PathLike) -> Weights:
         FileError: a file that cannot be read, holds anything but the arrays of `shapes`, or asks for code to be run; one
             line.
     """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+    data = read_beginning(path, LARGEST)
     try:
         arrays = _arrays_of(data)
         taken = {name: _take(arrays, name, shape) for name, shape in shapes().items()}

@@ -7,17 +7,17 @@ restored pictures lie beside them, rounded to 8 bits, and that is what the detec
 from __future__ import annotations
 
 import dataclasses
-import json
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import files, images
+from .. import images
 from ..config import Z_ALONE, SolveOptions
 from ..data import Source
+from ..evaluation import journal
 from ..evaluation.methods import groups
 from ..evaluation.scoring import degrade
 from ..generative_encoder import GenerativeEncoder
@@ -87,11 +87,11 @@ def answer(job: Job, where: Places, progress: Tick = lambda done, total, text: N
         FileError: no room.
     """
     names = [job.source.name(int(number)) for number in job.chosen]
-    header = json.loads(json.dumps({MARK: job.header["feature"], **job.header}))  # JSON has no tuples
-    rows = _resume(where.lines, header, lambda row: _kept(row, where, names))
+    header = {MARK: job.header["feature"], **job.header}
+    rows = journal.resume(where.lines, header, partial(_check, where.lines), lambda row: _kept(row, where, names))
     wanted = {(name, method) for name in names for method in (ORIGINAL, *job.methods)}
     done = {(row["image"], row["method"]) for row in rows}
-    clock, at_once = _Clock(len(wanted), len(wanted & done)), None
+    clock, at_once = journal.Clock(len(wanted), len(wanted & done)), None
     for part in memory.slices(len(names), BATCH):
         batch = names[part]
         missing = {pair for pair in wanted - done if pair[0] in batch}
@@ -104,7 +104,7 @@ def answer(job: Job, where: Places, progress: Tick = lambda done, total, text: N
                 continue
             drawn = truth if method == ORIGINAL else _restored(job.methods[method], y, known, at_once)
             fresh = [row for row in _rows(job, where, part, batch, method, drawn) if (row["image"], method) in missing]
-            _append(where.lines, fresh)
+            journal.append(where.lines, fresh)
             rows += fresh
             progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
@@ -153,37 +153,8 @@ def _rows(job: Job, where: Places, part: slice, batch: list[str], method: str, d
     ]
 
 
-class _Clock:
-    """How far a study is, and how long the rest will take."""
-
-    def __init__(self, total: int, done: int):
-        self.total, self.done, self.before, self.began = total, done, done, time.monotonic()
-
-    def tick(self, rows: int) -> tuple[int, int, str]:
-        self.done += rows
-        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done - self.before)
-        return self.done, self.total, f", about {left / 60:.1f} min left"
-
-
-def _append(path: Path, rows: list[dict[str, Any]]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    except OSError as error:  # a full disk; what is cut is dropped by the next call
-        raise files.FileError(path, f"cannot be written ({error.strerror or error})") from error
-
-
-def _resume(path: Path, header: dict[str, Any], kept: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Rows of an earlier call that are kept; others, and a last line cut short, are dropped, from the file too."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, json.dumps(header) + "\n")
-        return []
-    whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    there = json.loads(whole[0]) if whole else {}
+def _check(path: Path, there: dict[str, Any], header: dict[str, Any]) -> None:
+    """Raise ValueError for lines of another study."""
     if there != header:
         what = ", ".join(key for key in sorted({*there, *header}) if there.get(key) != header.get(key))
         raise ValueError(f"{path} holds a study of other circumstances ({what}); remove it or name another output")
-    rows = [row for row in map(json.loads, whole[1:]) if kept(row)]
-    files.write_text(path, "".join([whole[0], *(json.dumps(row) + "\n" for row in rows)]))
-    return rows

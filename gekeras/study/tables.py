@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import files
+from ..evaluation import journal
 from ..files import FileError, PathLike
 from . import statistics
 from .statistics import TruthTable
@@ -68,18 +68,10 @@ def picture_path(folder: Path, number: int, name: str, method: str) -> Path:
 
 def _is_ours(path: Path) -> bool:
     """By its first line."""
-    try:
-        with path.open("rb") as file:
-            line = file.readline(2**20).decode("utf-8", "replace")
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror or error}") from error
+    line = journal.first_line(path)
     if path.suffix != ".jsonl":
         return line.startswith(_FIRST if path.suffix == ".csv" else _TITLE)
-    try:
-        header = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(header, dict) and MARK in header
+    return MARK in journal.header_of(line)
 
 
 def summary(
