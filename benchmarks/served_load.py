@@ -23,7 +23,7 @@ import click
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from service_load import SETTLED, Tally, pictures, png, resident, show
+from service_load import Tally, held_under, pictures, png, resident, show
 
 from gekeras.networks import presets
 from gekeras.serving import Client, ServerError, export, layout
@@ -116,13 +116,7 @@ def ask(process: subprocess.Popen, preset, task: str, clients: int, seconds: int
             threading.Thread(target=client, args=(k, served, task, body, expected, end, tally))
             for k, body in enumerate(bodies)
         ]
-        for thread in threads:
-            thread.start()
-        time.sleep(min(SETTLED, seconds / 2))
-        held.append(resident(process.pid))
-        for thread in threads:
-            thread.join()
-        held.append(resident(process.pid))
+        held += held_under(threads, process.pid, seconds)
     process.send_signal(signal.SIGTERM)
     show(tally, held, f"{clients} clients, {seconds} s", seconds, process.wait(120))
 

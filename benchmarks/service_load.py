@@ -96,6 +96,17 @@ def resident(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
+def held_under(threads: list[threading.Thread], pid: int, seconds: float) -> list[int]:
+    """Bytes that a process holds while clients ask it, once settled and when all have ended."""
+    for thread in threads:
+        thread.start()
+    time.sleep(min(SETTLED, seconds / 2))
+    settled = resident(pid)
+    for thread in threads:
+        thread.join()
+    return [settled, resident(pid)]
+
+
 def wait_until_ready(url: str, process: subprocess.Popen) -> None:
     while process.poll() is None:
         try:
@@ -134,13 +145,7 @@ def main(preset, models, task, clients, seconds, batch):
             threading.Thread(target=client, args=(k, f"{url}v1/solve/{task}", png(levels), *arguments))
             for k, levels in enumerate(sent)
         ]
-        for thread in threads:
-            thread.start()
-        time.sleep(min(SETTLED, seconds / 2))
-        held.append(resident(process.pid))
-        for thread in threads:
-            thread.join()
-        held.append(resident(process.pid))
+        held += held_under(threads, process.pid, seconds)
         process.send_signal(signal.SIGTERM)
         code = process.wait(120)
     finally:
