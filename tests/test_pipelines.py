@@ -1,6 +1,7 @@
 """`gekeras.layers.Restore` in TensorFlow programs: functional models, tf.data, tf.function, threads, devices."""
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -384,6 +385,33 @@ def test_example_of_a_training(preset, few_pictures, tmp_path, capsys):
 def test_example_of_threads(preset, few_pictures, tmp_path, capsys):
     run_example("threads.py", preset, few_pictures, tmp_path / "out")
     assert len(capsys.readouterr().out.splitlines()) == 3 == len(list((tmp_path / "out").glob("*.png")))
+
+
+def test_example_of_an_own_operator(preset, pictures, tmp_path, capsys):
+    run_example("own_operator.py", preset, pictures / "p00.png", tmp_path / "out.png", 8)
+    assert re.search(r"out.png: PSNR \d", capsys.readouterr().out)
+    truth, restored = (gekeras.images.read(path) for path in (pictures / "p00.png", tmp_path / "out.png"))
+    truth = gekeras.images.fit(truth, SIDE)
+    for row, column, channel in [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)]:  # what the camera saw is kept
+        seen = np.s_[row::2, column::2, channel]
+        np.testing.assert_allclose(restored[seen], truth[seen], atol=0.009)  # a level is 0.0078
+
+
+def test_example_of_an_own_generator(pictures, tmp_path, capsys):
+    sides = (SIDE, SIDE, 3)
+    generator = keras.Sequential([keras.Input((6,)), keras.layers.Dense(SIDE * SIDE * 3), keras.layers.Reshape(sides)])
+    generator.save(tmp_path / "own.keras")
+    run_example("own_generator.py", tmp_path / "own.keras", pictures / "p00.png", tmp_path / "out.png", 2)
+    assert "out.png: PSNR" in capsys.readouterr().out and gekeras.images.size(tmp_path / "out.png") == (SIDE, SIDE)
+
+
+def test_example_of_a_photograph(preset, tmp_path, capsys):
+    import skimage.data
+
+    photograph = gekeras.images.fit(gekeras.images.from_uint8(skimage.data.astronaut()), 256)
+    gekeras.images.write(tmp_path / "photo.png", photograph)
+    run_example("photograph.py", preset, tmp_path / "photo.png", tmp_path / "out.png")
+    assert "photo.png: 1 face" in capsys.readouterr().out and gekeras.images.size(tmp_path / "out.png") == (256, 256)
 
 
 def test_every_example_is_run():
