@@ -74,6 +74,26 @@ def test_a_report_is_refused(every_task, pictures, tmp_path):
     assert (tmp_path / "full" / "index.html").read_text() == "<p>mine</p>"
 
 
+def test_methods_run_where_they_suit(every_task, pictures, tmp_path):
+    """TV is denoise's, biharmonic inpaint's; a method of no task, and a task of no method, are refused before all else."""
+    named = {**OPTIONS, "methods": ("biharmonic", "TV", "input")}
+    found = evaluation.report(pictures, both(every_task), tmp_path / "a", **named)
+    methods = {name: sorted(row["method"] for row in table) for name, table in found.items()}
+    assert methods == {"tiny-denoise": ["TV", "input"], "tiny-inpaint": ["biharmonic", "input"]}
+    for wrong, says in (
+        (("TV", "best"), "unknown method best; there are GE, "),
+        (("TV",), "tiny-inpaint has no TV; it has GE, "),
+        (("biharmonic", "bicubic"), "unknown method bicubic; there are "),
+    ):
+        with pytest.raises(ValueError, match=says):
+            evaluation.report(pictures, both(every_task), tmp_path / "b", **{**OPTIONS, "methods": wrong})
+    assert not (tmp_path / "b").exists()
+    coded = [ModelOptions(task, "tiny", every_task) for task in ("denoise", "reconstruct")]
+    named = {**OPTIONS, "count": 1, "methods": ("ConvAE", "ConvAE 8 bit"), "bits": (8,)}
+    found = evaluation.report(pictures, coded, tmp_path / "c", **named)
+    assert [len(table) for table in found.values()] == [1, 2]
+
+
 def test_the_first_the_best_and_the_worst():
     scores = [{"GE": {"mse": value}} for value in (0.3, 0.1, 0.2, 0.5, 0.4)]
     chosen = {"The first pictures": [0, 1, 2], "Best of GE by MSE": [1, 2], "Worst of GE by MSE": [3, 4]}

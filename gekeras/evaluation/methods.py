@@ -8,7 +8,7 @@ and starts (section 4.5). AEGAN is G'(E'(x)). The rest is what scikit-image and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -60,6 +60,17 @@ def groups(
         table[(f"GE {count} bit", f"ConvAE {count} bit")[: 1 + (model.decoder is not None)]] = _coded(model, options, count)
     table.update({(name,): _named(name, function) for name, function in classical(model).items()})
     return table
+
+
+def names_in(table: dict[tuple[str, ...], Group]) -> tuple[str, ...]:
+    """Of all methods that `groups` gave."""
+    return tuple(name for group in table for name in group)
+
+
+def check_names(given: tuple[str, ...], offered: Sequence[str]) -> None:
+    """Raise ValueError for a method that is not among those offered."""
+    if unknown := set(given) - set(offered):
+        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
 
 
 def classical(model: GenerativeEncoder) -> dict[str, Callable]:

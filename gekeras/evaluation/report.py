@@ -39,14 +39,16 @@ def report(
         folder: of the page, and of `<preset>-<task>.jsonl`, `.csv`, `.md` and `.restored`; made if it is not there.
         tell: called with lines for the user, as presets that the pictures do not suit.
         progress: called with (rows done, rows in all of this model, what it is and what remains as text).
-        options: of `evaluate`: count, methods, bits, batch, cut, fidelity, changes, lpips, sets, inception, identity,
-            identity_threshold, record.
+        options: of `evaluate`: count, methods (of each model those that suit its task), bits
+            (of reconstruct), batch, cut, fidelity, changes,
+            lpips, sets, inception, identity, identity_threshold, record.
 
     Returns:
         `<preset>-<task>` -> its table.
 
     Raises:
-        ValueError: as `evaluate`; the same preset and task twice; a page that is not ours; pictures that suit no preset.
+        ValueError: as `evaluate`; the same preset and task twice; a page that is not ours; pictures that suit no preset; a
+            method that suits no model, or a model that none suits.
 
     Example:
         >>> import gekeras
@@ -59,10 +61,10 @@ def report(
     runs, left_out = _suited(runs, items)
     for line in left_out:
         tell(line)
-    found, began = {}, time.monotonic()
+    found, began, given = {}, time.monotonic(), _of_each(runs, options)
     for number, (name, model) in enumerate(runs.items()):
-        clock = _clock(name, number, len(runs), began, progress)
-        found[name] = pipeline.evaluate(pictures, model, folder / name, keep=True, tell=tell, progress=clock, **options)
+        clock, its = _clock(name, number, len(runs), began, progress), given[name]
+        found[name] = pipeline.evaluate(pictures, model, folder / name, keep=True, tell=tell, progress=clock, **its)
     sections = [_section(folder, name, items, pictures.name, found[name]) for name in runs]
     files.write_text(folder / PAGE, page.render(sections, left_out))
     return found
@@ -113,6 +115,36 @@ def _suited(runs: dict[str, ModelOptions], items: list) -> tuple[dict[str, Model
     if not kept:
         raise ValueError(f"the pictures suit no preset: {'; '.join(reasons.values())}")
     return kept, list(reasons.values())
+
+
+def _of_each(runs: dict[str, ModelOptions], options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options of each run: of the named methods those that suit it, and bits where a code is what is restored.
+
+    Raises ValueError, before the first run begins, for a method that suits none, and for a run that none suits.
+    """
+    bits, named = options.get("bits", ()), options.get("methods", ())
+    coded = any(model.task == "reconstruct" for model in runs.values())  # else `evaluate` refuses them
+    given = {
+        run: {**options, "bits": bits if model.task == "reconstruct" or not coded else ()} for run, model in runs.items()
+    }
+    if not named:
+        return given
+
+    from ..generative_encoder import GenerativeEncoder  # TensorFlow, which takes seconds
+    from . import methods
+
+    offered = {}
+    for run, model in runs.items():
+        network = GenerativeEncoder.from_options(model)
+        solve = network.options(options.get("fidelity", "fast"), **(options.get("changes") or {}))
+        preset = None if model.custom.generator else model.load_preset()
+        offered[run] = methods.names_in(methods.groups(network, solve, preset, given[run]["bits"]))
+    methods.check_names(named, list(dict.fromkeys(name for names in offered.values() for name in names)))
+    for run, names in offered.items():
+        given[run]["methods"] = tuple(name for name in named if name in names)
+        if not given[run]["methods"]:
+            raise ValueError(f"{run} has no {' or '.join(named)}; it has {', '.join(names)}")
+    return given
 
 
 def _clock(name: str, number: int, runs: int, began: float, progress: Callable[[int, int, str], None]):

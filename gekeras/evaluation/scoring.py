@@ -24,7 +24,7 @@ from ..operators import Task
 from ..restore import memory
 from . import journal
 from .measures import Meters, Reference, check_same
-from .methods import Group, groups
+from .methods import Group, check_names, groups, names_in
 from .sets import Kept
 
 
@@ -63,7 +63,8 @@ def score(
         ValueError: unknown method, or `path` belongs to other options.
     """
     table = groups(model, options, preset, bits)
-    names = _chosen(names, table)
+    check_names(names, names_in(table))
+    names = names or names_in(table)
     header = {
         **(about or {}),
         "task": model.task.name,
@@ -100,14 +101,6 @@ def score(
                 rows += fresh
                 progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
-
-
-def _chosen(names: tuple[str, ...], table: dict[tuple[str, ...], Group]) -> tuple[str, ...]:
-    """The methods to run, all by default. Raises ValueError for an unknown one."""
-    offered = [name for group in table for name in group]
-    if unknown := set(names) - set(offered):
-        raise ValueError(f"unknown method {', '.join(sorted(unknown))}; there are {', '.join(offered)}")
-    return tuple(names) or tuple(offered)
 
 
 def degrade(task: Task, truth: np.ndarray, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
