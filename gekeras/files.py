@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import fcntl
 import json
 import os
 import re
@@ -109,6 +110,32 @@ def _file_errors(path: PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise FileError(path, f"cannot be written ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def alone(path: PathLike) -> Iterator[None]:
+    """No other process is in this block with the same `path`, which takes more than one writing to complete.
+
+    `.NAME.lock` lies beside it as long as the block lasts; that of a process that was killed locks nobody out.
+
+    Raises:
+        FileError: another process is, or the folder cannot be written to.
+    """
+    place = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.lock")
+    with _file_errors(path):
+        file = open(place, "w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alive = os.path.samestat(os.fstat(file.fileno()), os.stat(place))  # else its owner has just removed it
+        except OSError:
+            alive = False
+        if not alive:
+            raise FileError(path, "another process is writing it; wait for its end, or name another output")
+        try:
+            yield
+        finally:
+            _remove(place)
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from gekeras import GenerativeEncoder, evaluation, images, metrics, perceptual
+from gekeras import GenerativeEncoder, evaluation, files, images, metrics, perceptual
 from gekeras.cli import cli
 from gekeras.config import SolveOptions
 from gekeras.data import Source
@@ -295,6 +295,8 @@ def test_an_interrupted_evaluation_goes_on(source, tmp_path, monkeypatch, task, 
     with monkeypatch.context() as patch:
         pictures = counting(patch)
         assert run(model, source, tmp_path / "parts.jsonl") == whole and pictures == {}
+        with files.alone(tmp_path / "parts.jsonl"), pytest.raises(ValueError, match="another process is writing it"):
+            run(model, source, tmp_path / "parts.jsonl")
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3, 4, 5, 6, 17])

@@ -157,3 +157,29 @@ def test_files_appear_together_or_not_at_all(tmp_path, monkeypatch):
         files.together(tmp_path / "nowhere" / "new"),
     ):
         raise AssertionError("the block runs only if its folder can be made")
+
+
+def test_one_process_at_a_time(tmp_path):
+    path = tmp_path / "out"
+    with files.alone(path), files.alone(tmp_path / "other"):
+        with pytest.raises(files.FileError, match="out: another process is writing it"), files.alone(path):
+            raise AssertionError
+        assert (tmp_path / ".out.lock").exists()  # the one who was refused has not removed it
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".out.lock").touch()  # of a process that was killed
+    with pytest.raises(KeyboardInterrupt), files.alone(path):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_its_owner_removes_is_none(tmp_path, monkeypatch):
+    """Opened before the owner's end and locked after it: a third one could make and lock a new file."""
+
+    def late(file, _):
+        (tmp_path / ".out.lock").unlink()
+        (tmp_path / ".out.lock").touch()
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    with pytest.raises(files.FileError, match="another process"), files.alone(tmp_path / "out"):
+        raise AssertionError
+    assert (tmp_path / ".out.lock").exists()

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from conftest import SIDE
 from PIL import Image
 
-from gekeras import data, images, study
+from gekeras import data, files, images, study
 from gekeras.cli import cli
 from gekeras.config import Z_ALONE, DetectorOptions, StudyOptions
 from gekeras.files import FileError
@@ -363,6 +363,8 @@ def test_a_stopped_study_goes_on_and_ends_the_same(photos, table, trained, model
     assert picture.is_file() and more == [(20, 24), (21, 24), (23, 24), (24, 24)]
     with pytest.raises(ValueError, match=r"other circumstances \(options\)"):
         run(photos, table, trained, tmp_path / "cut" / "s", model, changes={"steps": 3})
+    with files.alone(lines), pytest.raises(ValueError, match="another process is writing it"):
+        run(photos, table, trained, tmp_path / "cut" / "s", model)
 
 
 def test_the_methods_are_those_of_the_paper_and_the_preset_s_layer(every_task):

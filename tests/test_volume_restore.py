@@ -12,7 +12,7 @@ import tifffile
 from click.testing import CliRunner
 from conftest import SIDE
 
-from gekeras import GenerativeEncoder, images, metrics
+from gekeras import GenerativeEncoder, files, images, metrics
 from gekeras.cli import cli
 from gekeras.config import SliceOptions, VolumeOptions
 from gekeras.data import volumes
@@ -185,6 +185,8 @@ def test_a_stopped_run_goes_on(folder, model):
     assert not Path("out.tif").exists() and len(list(store.folder_of(Path("out.tif")).glob("*.npy"))) == 4
     with pytest.raises(ValueError, match=r"unfinished run of out.tif has other settings \(options, seed\)"):
         quick("rock.npy", model(), "out.tif", **given, changes={**FEW, "seed": 1})
+    with files.alone("out.tif"), pytest.raises(ValueError, match="another process is writing it"):
+        quick("rock.npy", model(), "out.tif", **given)
     told, done = [], []
     quick("rock.npy", model(), "out.tif", tell=told.append, progress=lambda k, *_: done.append(k), **given)
     assert told == ["going on behind 2 of 5 slices"] and done[0] == 2 * 4 and done[-1] == 5 * 4

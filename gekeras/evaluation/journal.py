@@ -5,9 +5,10 @@ Lines are appended group by group, so that what was stopped goes on behind the l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,28 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
         raise FileError(path, f"cannot be written ({error.strerror or error})") from error
 
 
-def resume(
+@contextlib.contextmanager
+def resumed(
     path: Path,
     header: dict[str, Any],
     check: Callable[[dict[str, Any], dict[str, Any]], None],
     kept: Callable[[dict[str, Any]], bool] = lambda row: True,
-) -> list[dict[str, Any]]:
+) -> Iterator[list[dict[str, Any]]]:
     """Rows of an earlier call that are `kept`; others, and a last line cut short by a crash, are dropped, from the file too.
+
+    While the block lasts no other process appends to the file: FileError.
 
     Args:
         check: called with the header that is there and the wanted one, both as JSON has them; raises ValueError where the
             file is of something else.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.alone(path):
+        yield _resume(path, header, check, kept)
+
+
+def _resume(path: Path, header: dict[str, Any], check: Callable, kept: Callable) -> list[dict[str, Any]]:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, json.dumps(header) + "\n")
         return []
     whole = [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]

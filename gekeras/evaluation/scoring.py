@@ -73,33 +73,34 @@ def score(
         "batch": batch_size,  # noise and masks are drawn batch by batch
         **meters.circumstances(),
     }
-    rows, pictures = journal.resume(path, header, partial(_check, path)), [source.name(i) for i in range(len(source))]
-    if kept := kept_beside(path, source, meters):
-        kept.cut(len(rows))
-    wanted = {(picture, name) for picture in pictures for name in names}
-    scored = wanted & {(row["image"], row["method"]) for row in rows}
-    ready()
-    clock = journal.Clock(len(wanted), len(scored))
-    for begin in range(0, len(source), batch_size):
-        batch = pictures[begin : begin + batch_size]
-        missing = {(picture, name) for picture in batch for name in names} - scored
-        if not missing:
-            continue
-        truth = images.from_uint8(source.take(np.arange(begin, begin + len(batch))))
-        measurement, known = degrade(model.task, truth, (options.seed, begin))
-        if at_once is None:
-            target = model.target(measurement[:1], options, None if known is None else known[:1])
-            at_once = memory.for_solve(model, options, target).size
-        reference = meters.reference(truth)
-        for group, run in table.items():
-            if {name for _, name in missing} & set(group):
-                restored = _in_parts(run, measurement, known, at_once)
-                fresh = _rows(restored, reference, batch, missing, meters)
-                if kept:
-                    _keep(kept, restored, batch, fresh, meters)  # first: what has no line yet is cut off by the next call
-                journal.append(path, fresh)
-                rows += fresh
-                progress(*clock.tick(len(fresh)))
+    pictures = [source.name(i) for i in range(len(source))]
+    with journal.resumed(path, header, partial(_check, path)) as rows:
+        if kept := kept_beside(path, source, meters):
+            kept.cut(len(rows))
+        wanted = {(picture, name) for picture in pictures for name in names}
+        scored = wanted & {(row["image"], row["method"]) for row in rows}
+        ready()
+        clock = journal.Clock(len(wanted), len(scored))
+        for begin in range(0, len(source), batch_size):
+            batch = pictures[begin : begin + batch_size]
+            missing = {(picture, name) for picture in batch for name in names} - scored
+            if not missing:
+                continue
+            truth = images.from_uint8(source.take(np.arange(begin, begin + len(batch))))
+            measurement, known = degrade(model.task, truth, (options.seed, begin))
+            if at_once is None:
+                target = model.target(measurement[:1], options, None if known is None else known[:1])
+                at_once = memory.for_solve(model, options, target).size
+            reference = meters.reference(truth)
+            for group, run in table.items():
+                if {name for _, name in missing} & set(group):
+                    restored = _in_parts(run, measurement, known, at_once)
+                    fresh = _rows(restored, reference, batch, missing, meters)
+                    if kept:
+                        _keep(kept, restored, batch, fresh, meters)  # before the lines: the next call cuts off the rest
+                    journal.append(path, fresh)
+                    rows += fresh
+                    progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
 
 

@@ -88,25 +88,25 @@ def answer(job: Job, where: Places, progress: Tick = lambda done, total, text: N
     """
     names = [job.source.name(int(number)) for number in job.chosen]
     header = {MARK: job.header["feature"], **job.header}
-    rows = journal.resume(where.lines, header, partial(_check, where.lines), lambda row: _kept(row, where, names))
-    wanted = {(name, method) for name in names for method in (ORIGINAL, *job.methods)}
-    done = {(row["image"], row["method"]) for row in rows}
-    clock, at_once = journal.Clock(len(wanted), len(wanted & done)), None
-    for part in memory.slices(len(names), BATCH):
-        batch = names[part]
-        missing = {pair for pair in wanted - done if pair[0] in batch}
-        if not missing:
-            continue
-        truth, y, known = _observed(job, part)
-        at_once = at_once or _at_once(job, y[:1], None if known is None else known[:1])
-        for method in (ORIGINAL, *job.methods):
-            if not any(method == its for _, its in missing):
+    with journal.resumed(where.lines, header, partial(_check, where.lines), lambda row: _kept(row, where, names)) as rows:
+        wanted = {(name, method) for name in names for method in (ORIGINAL, *job.methods)}
+        done = {(row["image"], row["method"]) for row in rows}
+        clock, at_once = journal.Clock(len(wanted), len(wanted & done)), None
+        for part in memory.slices(len(names), BATCH):
+            batch = names[part]
+            missing = {pair for pair in wanted - done if pair[0] in batch}
+            if not missing:
                 continue
-            drawn = truth if method == ORIGINAL else _restored(job.methods[method], y, known, at_once)
-            fresh = [row for row in _rows(job, where, part, batch, method, drawn) if (row["image"], method) in missing]
-            journal.append(where.lines, fresh)
-            rows += fresh
-            progress(*clock.tick(len(fresh)))
+            truth, y, known = _observed(job, part)
+            at_once = at_once or _at_once(job, y[:1], None if known is None else known[:1])
+            for method in (ORIGINAL, *job.methods):
+                if not any(method == its for _, its in missing):
+                    continue
+                drawn = truth if method == ORIGINAL else _restored(job.methods[method], y, known, at_once)
+                fresh = [row for row in _rows(job, where, part, batch, method, drawn) if (row["image"], method) in missing]
+                journal.append(where.lines, fresh)
+                rows += fresh
+                progress(*clock.tick(len(fresh)))
     return [row for row in rows if (row["image"], row["method"]) in wanted]
 
 

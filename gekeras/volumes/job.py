@@ -53,18 +53,19 @@ def restore(
     if call.panel:
         figure.check(call.panel_cut, slices)
     names, table = _methods(call, model, options)
-    kept = store.Store(call.places[0], _key(call, model, options, table), _plan(call, slices, options))
-    _restore_slices(kept, slices, table, options, tell, progress)
-    volumes = {name: slices.volume.of(array) for name, array in kept.arrays.items()}
-    found = _scores(truth, level, volumes, call.options, tell)
-    if call.panel:
-        figure.write(call.panel, call.panel_cut, slices, volumes, truth, level)
-    record = _record(call, model, options, kept, slices, names, found)
-    with files.together():
-        for name, place in zip(names, call.places):
-            store.write(place, kept.arrays[name], _grown(record["voxel"]))
-        files.write_json(paths.record_path(call.places[0]), record)
-    kept.remove()
+    with files.alone(call.places[0]):
+        kept = store.Store(call.places[0], _key(call, model, options, table), _plan(call, slices, options))
+        _restore_slices(kept, slices, table, options, tell, progress)
+        volumes = {name: slices.volume.of(array) for name, array in kept.arrays.items()}
+        found = _scores(truth, level, volumes, call.options, tell)
+        if call.panel:
+            figure.write(call.panel, call.panel_cut, slices, volumes, truth, level)
+        record = _record(call, model, options, kept, slices, names, found)
+        with files.together():
+            for name, place in zip(names, call.places):
+                store.write(place, kept.arrays[name], _grown(record["voxel"]))
+            files.write_json(paths.record_path(call.places[0]), record)
+        kept.remove()
     return dict(zip(names, call.places)), record
 
 
