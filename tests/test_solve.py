@@ -57,6 +57,17 @@ def masks(count):
     return (np.random.default_rng(8).random((count, SIDE, SIDE, 1)) < 2 / 3).astype(np.float32)
 
 
+def test_many_solvers_are_no_retracing(caplog):
+    """TensorFlow takes the first calls of functions that share their code for traces of one, and warns of the fifth."""
+    tf.get_logger().addHandler(caplog.handler)
+    try:
+        for count in (1, 2) * 4:
+            Solver(curved_generator, encoder).solve(codes(count), LATENT, dataclasses.replace(OPTIONS, steps=1))
+    finally:
+        tf.get_logger().removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
+
+
 def weights(code=1.0, pixel=0.0, prior=0.01, dtype=tf.float32):
     return Weights(*(tf.constant(weight, dtype) for weight in (code, pixel, prior)))
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from ..config import SolveOptions
 from .objective import Map, Target, identity
 from .priors import Prior, squared_norm
-from .solver import AS_WRITTEN, Solution, Solver
+from .solver import Solution, Solver, as_written
 
 
 class Layer(NamedTuple):
@@ -72,7 +72,7 @@ class LayerStage:
         self.solver = Solver(
             lambda h: layer.image(self._shaped(h)), encoder, forward, measure, prior=prior, ramp=ramp, optimizer="adam"
         )
-        self.draw = tf.function(lambda h: layer.image(self._shaped(h)), **AS_WRITTEN)
+        self.draw = as_written(lambda h: layer.image(self._shaped(h)))
 
     def _shaped(self, flat: tf.Tensor) -> tf.Tensor:
         return tf.reshape(flat, (-1, *self.shape))

@@ -7,6 +7,7 @@ The iteration itself is `descent`; around it random starts compete (`halving`), 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,8 +21,6 @@ from .descent import Descent, Parameters, State, keep_best, make_parameters
 from .objective import Map, Target, identity, make_objective, make_residuals
 from .optimizers import OPTIMIZERS, RAMPS
 from .priors import PRIORS_OF, Prior
-
-AS_WRITTEN = {"reduce_retracing": True, "autograph": False}  # AutoGraph would take half of the time to trace the loop
 
 
 class Solution(NamedTuple):
@@ -112,11 +111,11 @@ class Solver:
         self.metric = curvature.Metric(residuals, latent, drawn, known) if optimizer == "lbfgs" else curvature.NoMetric()
         self.objective = make_objective(generator, encoder, forward, self.prior, measure)
         self.descent = Descent(self.objective, self.prior.project, OPTIMIZERS[optimizer], RAMPS[ramp])
-        generate, *compare = (tf.function(f, **AS_WRITTEN) for f in (generator, lambda x: encoder(forward(x)), measure))
+        generate, *compare = (as_written(f) for f in (generator, lambda x: encoder(forward(x)), measure))
         starter = starter and tf.function(starter, reduce_retracing=True)
         self.starts = starts.Starts(generate, compare, self.prior.project, latent, starter)
-        self.advance = tf.function(self.descent.advance, **AS_WRITTEN)
-        self.finish = tf.function(self._finish, **AS_WRITTEN)
+        self.advance = as_written(self.descent.advance)
+        self.finish = as_written(self._finish)
 
     def solve(
         self,
@@ -247,10 +246,19 @@ def _redraw(generator: Map, image: tf.Tensor, latent: tf.Tensor, which: tf.Tenso
         return generator(latent)
 
 
+def as_written(function: Callable) -> Callable:
+    """A `tf.function` of one of the solver's own: AutoGraph would take half of the time to trace the loop.
+
+    TensorFlow warns of retracing by counting the calls of a piece of code, and every solver traces the same: a `partial` has
+    no code, so that its calls are counted by themselves.
+    """
+    return tf.function(functools.partial(function), reduce_retracing=True, autograph=False)
+
+
 def _translated(part: Map) -> Map:
     """A map with a graph of its own, for which AutoGraph makes TensorFlow's conditions and loops of Python's.
 
-    Networks and maps of a user's own may have such. The solver's functions have none, and are traced `AS_WRITTEN`; a
+    Networks and maps of a user's own may have such. The solver's functions have none, and are traced `as_written`; a
     SavedModel is graphs already.
     """
     return part if part is identity or hasattr(part, "signatures") else tf.function(part)
