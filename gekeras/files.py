@@ -38,7 +38,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     A reader sees the old file or the new one, never a part, and after an error the old one. Raises OSError.
     """
     target, waiting = os.path.realpath(path), _WAITING.get()  # through a link, instead of replacing it
-    temporary = os.path.join(os.path.dirname(target), _temporary_name())
+    temporary, kept = os.path.join(os.path.dirname(target), _temporary_name()), False
     try:
         with open(temporary, "xb") as file:  # plain `open`, so that the file gets the user's usual permissions
             yield file
@@ -48,9 +48,9 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             os.replace(temporary, target)
         else:
             waiting.append((temporary, target))
-            temporary = None
+            kept = True
     finally:
-        if temporary is not None:
+        if not kept:
             _remove(temporary)
 
 
@@ -80,10 +80,10 @@ def together(folder: PathLike | None = None) -> Iterator[None]:
     Raises:
         FileError: a folder that cannot be made, or a file that cannot be renamed.
     """
-    made = folder is not None and not os.path.isdir(folder)
-    if made:
-        with _file_errors(folder):
-            os.mkdir(folder)
+    made = None if folder is None or os.path.isdir(folder) else folder
+    if made is not None:
+        with _file_errors(made):
+            os.mkdir(made)
     waiting: list[tuple[str, str]] = []
     token = _WAITING.set(waiting)
     try:
@@ -97,9 +97,9 @@ def together(folder: PathLike | None = None) -> Iterator[None]:
     except BaseException:
         for temporary, _ in waiting:
             _remove(temporary)
-        if made:
+        if made is not None:
             with contextlib.suppress(OSError):  # earlier blocks have put something into it
-                os.rmdir(folder)
+                os.rmdir(made)
         raise
 
 

@@ -11,7 +11,7 @@ import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Optional
+from typing import Any, BinaryIO, Optional
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,7 +25,10 @@ READABLE = (
     *(*SUFFIXES, ".apng", ".jpe", ".jfif", ".dib", ".gif", ".pnm", ".ppm", ".pgm", ".pbm", ".pfm"),
     *(".jp2", ".j2k", ".jpc", ".jpf", ".jpx"),
 )
-_QUALITY = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}  # 0: 4:4:4, color at full size
+_QUALITY: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},  # 0: 4:4:4, color at full size
+    "WEBP": {"lossless": True},
+}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's own "L"
 _SMALL = 1 / 8  # of the full scale: what uses less is not what was meant to be black and white
 
@@ -130,7 +133,7 @@ def _one_line_errors(path: PathLike) -> Iterator[None]:
     except Refused as error:
         raise ImageError(path, error) from None
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise ImageError(path, error.strerror.lower()) from None
+        raise ImageError(path, (error.strerror or type(error).__name__).lower()) from None
     except Image.DecompressionBombError:  # Pillow's own limit, above ours, met before the size is known here
         raise ImageError(path, f"too large: at most {MAX_PIXELS:,} pixels are accepted") from None
     except UnidentifiedImageError:
@@ -219,7 +222,7 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
     if side < 1:
         raise ValueError(f"side must be at least 1, received {side}")
     planes = [Image.fromarray(np.asarray(image[..., c], np.float32)) for c in range(channels)]
-    return np.clip(np.dstack([plane.resize((side, side), Image.Resampling.BICUBIC) for plane in planes]), -1, 1)
+    return np.clip(np.dstack([np.asarray(plane.resize((side, side), Image.Resampling.BICUBIC)) for plane in planes]), -1, 1)
 
 
 def box_reduce(image: np.ndarray, factor: int) -> np.ndarray:
@@ -244,4 +247,5 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 def _checked_shape(image: np.ndarray) -> tuple[int, int, int]:
     if len(shape := np.shape(image)) != 3 or 0 in shape:
         raise ValueError(f"an image has shape [h, w, c], received {list(shape)}")
-    return shape
+    height, width, channels = shape
+    return height, width, channels

@@ -17,6 +17,7 @@ from PIL import Image
 
 from .. import images
 from ..config import VolumeOptions
+from ..files import PathLike
 from ..messages import reason_of
 from . import records, volumes
 
@@ -50,7 +51,7 @@ class Entry:
         return images.eight_bits(self.name, io.BytesIO(self.read()), self.levels)
 
 
-def entries(*paths: str | Path, options: VolumeOptions | None = None) -> list:
+def entries(*paths: PathLike, options: VolumeOptions | None = None) -> list:
     """Pictures in folders (searched recursively), shards, single files and volumes: files by their names,
     what a shard holds in its order.
 
@@ -127,7 +128,7 @@ def _members(path: Path, options: VolumeOptions) -> list[Entry]:
     return [Entry(m.name, path, m.offset_data, m.size, options.levels) for m in pictures]
 
 
-def notes(*paths: str | Path, items: list) -> list[str]:
+def notes(*paths: PathLike, items: list) -> list[str]:
     """Lines for the user about what `entries(*paths)` listed: files that were left out, and, of a few single pictures, such
     as are all but black because they use little of their range (see `images.small_range`).
 

@@ -103,7 +103,9 @@ def masked_crc32c(data: bytes) -> int:
         count = min(4, len(chunk))
         chunk[:count] ^= np.frombuffer(struct.pack("<I", crc), np.uint8)[:count]
         bits = np.unpackbits(chunk, bitorder="little")
-        crc = crc >> 8 * count ^ int(np.bitwise_xor.reduce(_CONTRIBUTIONS[-len(bits) :] * bits))
+        contributed = _CONTRIBUTIONS[-len(bits) :] * bits
+        every = np.bitwise_xor.reduce(contributed)  # type: ignore[call-overload]  # NumPy 2.5's types lack it
+        crc = crc >> 8 * count ^ int(every)
     crc ^= 0xFFFFFFFF
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 

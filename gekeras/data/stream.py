@@ -20,7 +20,8 @@ def epoch_order(n: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray, 
 
 def positions(n: int, batch_size: int, seed: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Endless (indices, mirror flags, quarter turns), `[batch_size]` each, from position `start` of the stream of epochs."""
-    position, epoch, order = start, -1, ()
+    position, epoch = start, start // n
+    order = epoch_order(n, seed, epoch)
     while True:
         rows = []
         for p in range(position, position + batch_size):
@@ -29,7 +30,8 @@ def positions(n: int, batch_size: int, seed: int, start: int = 0) -> Iterator[tu
                 order = epoch_order(n, seed, epoch)
             rows.append([column[p % n] for column in order])
         position += batch_size
-        yield tuple(np.array(column) for column in zip(*rows))
+        indices, mirrored, turned = (np.array(column) for column in zip(*rows))
+        yield indices, mirrored, turned
 
 
 class Source:

@@ -90,7 +90,7 @@ def _remembered(function):
         state = path.stat() if path.exists() else None
         return kept(os.path.realpath(path), state and (state.st_size, state.st_mtime_ns, state.st_ino), path, *options)
 
-    remembered.cache_clear = kept.cache_clear
+    remembered.cache_clear = kept.cache_clear  # type: ignore[attr-defined]  # `wraps` tells of the call alone
     return remembered
 
 

@@ -20,5 +20,5 @@ def check_operations(stream: BinaryIO, allowed: Collection[str], most: int) -> N
         if operation.name not in allowed:
             raise ValueError(f"it uses the pickle operation {operation.name}, which no file of weights needs; refused")
         # The memo is an array that grows to twice the largest index, so a few bytes could ask for gigabytes.
-        if number >= most or (operation.name == "LONG_BINPUT" and argument >= most):
+        if number >= most or (operation.name == "LONG_BINPUT" and (argument or 0) >= most):
             raise ValueError("its pickle is too large for a file of weights")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from . import Refused, profiles, tiff
 
@@ -88,7 +88,7 @@ def gray_range(file: BinaryIO) -> tuple[float, float, float]:
             full = _full_scale(image) if image.mode in ("L", "LA", "La", "F") or image.mode.startswith("I") else 0.0
     if not full:
         return 0.0, 0.0, 0.0
-    values = full * unit(file, (0.0, full))
+    values: np.ndarray = full * unit(file, (0.0, full))
     low, high = float(values.min()), float(values.max())
     return (full - high, full - low, full) if negative else (low, high, full)
 
@@ -104,7 +104,7 @@ def window(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(file: BinaryIO, index: int = 0) -> Iterator[Image.Image]:
+def _opened(file: BinaryIO, index: int = 0) -> Iterator[ImageFile.ImageFile]:
     """The image, its header read and found to be that of one picture, nothing decoded."""
     file.seek(0)
     if file.read(4) == _APPLE_DOUBLE:
@@ -122,9 +122,11 @@ def _opened(file: BinaryIO, index: int = 0) -> Iterator[Image.Image]:
         yield image
 
 
-def _goes_on(file: BinaryIO, image: Image.Image) -> bool:
+def _goes_on(file: BinaryIO, image: ImageFile.ImageFile) -> bool:
     """Whether a PNM file holds another picture behind the first, as Netpbm's programs write and Pillow passes over."""
-    name, (*_, width, height), begin, args = image.tile[0]
+    tile: Any = image.tile[0]
+    name, (*_, width, height), begin, args = tile
+    length: int | None
     if name == "ppm_plain":  # text
         length = 0
     elif name == "ppm":  # another full scale than 255 or 65535
@@ -174,10 +176,10 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _of_picture(image: Image.Image, levels: tuple[float, ...]) -> np.ndarray:
+def _of_picture(opened: ImageFile.ImageFile, levels: tuple[float, ...]) -> np.ndarray:
     """Float `[h, w, c]` in [0, 1] of an opened image."""
-    full = _full_scale(image)  # told before it is decoded
-    image = _upright(image)
+    full = _full_scale(opened)  # told before it is decoded
+    image = _upright(opened)
     if image.mode == "F" or image.mode.startswith("I"):
         return _of_deep_gray(image, levels, full)
     if levels and image.mode not in ("L", "LA", "La"):
@@ -185,9 +187,10 @@ def _of_picture(image: Image.Image, levels: tuple[float, ...]) -> np.ndarray:
     info = image.info
     image, alpha = _split_alpha(image)
     if levels:
-        pixels = window(np.rint(np.atleast_3d(image) * (full / 255)), *levels)
+        pixels = window(np.rint(np.atleast_3d(np.asarray(image)) * (full / 255)), *levels)
     else:
-        pixels = np.atleast_3d(profiles.to_srgb(image, info.get("icc_profile"))).astype(np.float32) / np.float32(255)
+        levels8 = np.asarray(profiles.to_srgb(image, info.get("icc_profile")))
+        pixels = np.atleast_3d(levels8).astype(np.float32) / np.float32(255)
         pixels = profiles.from_png(pixels, info) if profiles.stated_by_png(info) else pixels
     return pixels if alpha is None else pixels * alpha + (1 - alpha)
 
@@ -204,18 +207,19 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
     return image, alpha
 
 
-def _full_scale(image: Image.Image) -> float:
+def _full_scale(image: ImageFile.ImageFile) -> float:
     """The value in the file of an opened image that is white; Pillow spreads a PNM's own full scale over 255 or 65535."""
     if image.mode == "F":
         return 1.0
     if image.format == "PPM" and image.tile and image.tile[0][0].startswith("ppm"):
-        return float(image.tile[0][3][1])
+        args: Any = image.tile[0][3]
+        return float(args[1])
     return 65535.0 if image.mode.startswith("I") else 255.0
 
 
 def _of_deep_gray(image: Image.Image, levels: tuple[float, ...], full: float) -> np.ndarray:
     """Gray of 16 bits or floats `[h, w, 1]`, its transparent level (a PNG may name one) white."""
-    values, info = np.atleast_3d(image), image.info
+    values, info = np.atleast_3d(np.asarray(image)), image.info
     scale = 1.0 if image.mode == "F" else 65535.0
     if levels:
         pixels = window(values if full == scale else np.rint(values * (full / scale)), *levels)
@@ -273,7 +277,7 @@ def _scaled(values: np.ndarray, page: Any) -> np.ndarray:
     if values.dtype.kind == "f":
         return checked_floats(values.astype(np.float32))
     full = tiff.full_scale(page) or float(np.iinfo(values.dtype).max)  # the opacity of signed integers
-    exact = np.float32 if full < 2**24 else np.float64
+    exact: Any = np.float32 if full < 2**24 else np.float64
     return (values.astype(exact) / exact(full)).astype(np.float32)
 
 

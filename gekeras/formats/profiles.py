@@ -48,7 +48,7 @@ def is_srgb(icc: bytes, mode: str) -> bool:
     colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 64, 3)
     image = Image.fromarray(colors if mode == "RGB" else np.arange(256, dtype=np.uint8)[None])
     converted = _converted(image, icc)
-    return converted is None or np.abs(np.int16(converted) - np.int16(image)).max() <= 1
+    return converted is None or np.abs(np.asarray(converted, np.int16) - np.asarray(image, np.int16)).max() <= 1
 
 
 def _converted(image: Image.Image, icc: bytes) -> Image.Image | None:
@@ -60,7 +60,7 @@ def _converted(image: Image.Image, icc: bytes) -> Image.Image | None:
         found = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except Exception:  # a damaged profile, or one for another color space: the pixels are still good
         return None
-    return found.convert("L") if image.mode == "L" else found
+    return found.convert("L") if found is not None and image.mode == "L" else found
 
 
 # ------------------------------------------------------------------------------------------------------ deeper
@@ -74,7 +74,8 @@ def deep_to_srgb(unit: np.ndarray, icc: bytes | None) -> np.ndarray:
     if model := _model(icc, mode):
         return model(unit).astype(np.float32)
     levels = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
-    return np.atleast_3d(to_srgb(Image.fromarray(levels[..., 0] if mode == "L" else levels), icc)) / np.float32(255)
+    converted = to_srgb(Image.fromarray(levels[..., 0] if mode == "L" else levels), icc)
+    return np.atleast_3d(np.asarray(converted)) / np.float32(255)
 
 
 def _model(icc: bytes, mode: str) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -132,7 +133,7 @@ def _parametric(numbers: list[float], unit: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------------- PNG
 
 
-def stated_by_png(info: Mapping[str, Any]) -> bool:
+def stated_by_png(info: Mapping[Any, Any]) -> bool:
     """Whether a PNG's gAMA or cHRM says that its colors are not sRGB; an sRGB chunk or a profile goes before them."""
     if "srgb" in info or "icc_profile" in info or not info.get("gamma"):
         return False
@@ -140,7 +141,7 @@ def stated_by_png(info: Mapping[str, Any]) -> bool:
     return abs(info["gamma"] / _GAMMA - 1) > 0.05 or np.abs(np.subtract(primaries, _PRIMARIES)).max() > 0.01
 
 
-def from_png(unit: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
+def from_png(unit: np.ndarray, info: Mapping[Any, Any]) -> np.ndarray:
     """`[h, w, c]` in [0, 1] of such a PNG as sRGB (PNG specification, sections 11.3.2.1 and 11.3.2.2)."""
     linear = unit ** (1 / info["gamma"])
     if unit.shape[-1] == 3 and "chromaticity" in info:

@@ -137,7 +137,7 @@ def pillow_decodes(page: Any) -> bool:
 def describe(page: Any) -> str:
     """What a page holds, for a message: `50x34 of 16-bit unsigned minisblack`."""
     photometric = str(getattr(page.photometric, "name", page.photometric)).lower()
-    number = {"u": "unsigned", "i": "signed", "f": "float"}.get(_KINDS.get(page.sampleformat), "unknown")
+    number = {"u": "unsigned", "i": "signed", "f": "float"}.get(_KINDS.get(page.sampleformat, ""), "unknown")
     several = f", {page.samplesperpixel} samples" if page.samplesperpixel > 1 else ""
     return f"{page.imagewidth}x{page.imagelength} of {page.bitspersample}-bit {number} {photometric}{several}"
 
@@ -289,8 +289,8 @@ def _numbers(page: Any, raw: np.ndarray, wide: int, depth: int) -> np.ndarray:
 
 def _unpacked(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
     """Rows of packed integers of up to 16 bits, the most significant bit first -> `[rows, count]`."""
-    found = np.empty((len(raw), count), np.uint8 if bits <= 8 else np.uint16)
-    powers = (1 << np.arange(bits - 1, -1, -1)).astype(found.dtype)
+    kind: Any = np.uint8 if bits <= 8 else np.uint16
+    found, powers = np.empty((len(raw), count), kind), (1 << np.arange(bits - 1, -1, -1)).astype(kind)
     for begin in range(0, len(raw), 256):  # its bits are eight times as large
         every = np.unpackbits(raw[begin : begin + 256], axis=1)[:, : count * bits]
         found[begin : begin + 256] = every.reshape(len(every), count, bits) @ powers

@@ -48,7 +48,7 @@ def take(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) ->
 
 def shape_of(arrays: Mapping[str, np.ndarray], name: str, dimensions: int) -> tuple[int, ...]:
     """Shape of an array. Raises ValueError if it is missing or has another number of dimensions, or none of length."""
-    shape = np.shape(arrays.get(name))
+    shape = np.shape(arrays[name]) if name in arrays else ()
     if len(shape) != dimensions or 0 in shape:
         raise ValueError(f"{name} has shape {shape}, not {dimensions} dimensions" if name in arrays else f"it lacks {name}")
     return shape

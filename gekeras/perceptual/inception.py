@@ -160,7 +160,7 @@ def _of_saved_model(place: str) -> Callable:
         missing = ": pip install tensorflow-hub" if isinstance(error, ImportError) else ""
         raise ValueError(f"{place} cannot be loaded{missing} ({reason_of(error)})") from error
 
-    def features(x):
+    def features(x, owner=loaded):  # a signature alone would not keep its variables
         found = call(x)
         if isinstance(found, dict):
             found = found["pool_3"] if "pool_3" in found or len(found) != 1 else next(iter(found.values()))
@@ -168,11 +168,10 @@ def _of_saved_model(place: str) -> Callable:
             raise ValueError(f"it gives {found.shape}, not [n, {WIDTH}]")
         return tf.reshape(found, (-1, WIDTH))
 
-    features.owner = loaded  # a signature alone would not keep its variables
     return features
 
 
-def _by_name(signature: Callable) -> Callable:
+def _by_name(signature: Any) -> Callable:
     """A signature, which takes its input by name, as a function of it."""
     (name,) = signature.structured_input_signature[1]
     return lambda x: signature(**{name: x})

@@ -167,7 +167,9 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes):
         super().__init__(io.BytesIO(data), fix_imports=False)
         array = partial(_Array)
-        self.table = {(f"numpy.{core}.multiarray", "_reconstruct"): array for core in ("core", "_core")}
+        self.table: dict[tuple[str, str], Any] = {
+            (f"numpy.{core}.multiarray", "_reconstruct"): array for core in ("core", "_core")
+        }
         self.table |= {("numpy", "ndarray"): "ndarray", ("numpy", "dtype"): partial(_DType)}
 
     def find_class(self, module: str, name: str):

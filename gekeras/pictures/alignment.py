@@ -14,13 +14,14 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy import ndimage
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "face-alignment.npz"
 INNER = 0.68  # of a box's side: brows to lower lip; beyond it a training crop has no picture once it is turned
+_Numbers = TypeVar("_Numbers", float, np.ndarray)
 PIXELS = 48  # of the inner square that HOG sees
 
 
@@ -53,7 +54,7 @@ class Box(NamedTuple):
         down, right = self.within(np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5)
         return (0 <= down) & (down < 1) & (0 <= right) & (right < 1)
 
-    def at(self, down: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, down: _Numbers, right: _Numbers) -> tuple[_Numbers, _Numbers]:
         """The picture's point (row, column) at these shares of the side along the box's own axes: (0, 0) is its corner."""
         (sine, cosine), (y, x) = _direction(self), self.center
         down, right = (down - 0.5) * self.side, (right - 0.5) * self.side

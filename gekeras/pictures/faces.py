@@ -57,7 +57,8 @@ def find(image: np.ndarray) -> list[Box]:
     Raises:
       ValueError: another shape.
     """
-    gray, faces = _gray(image)[..., 0], []
+    gray = _gray(image)[..., 0]
+    faces: list[Box] = []
     aligned = [fitted().align(gray, crop_of(window)) for window in windows(image)]
     for box, score in sorted(aligned, key=lambda found: -found[1]):
         inside = all(0 <= at < length for at, length in zip(box.center, gray.shape))
@@ -115,13 +116,15 @@ def _tilted(gray: np.ndarray, tilt: float) -> list[Box]:
 
 def _share(box: Box, other: Box) -> float:
     """The common area of two boxes, as if both were upright, over the smaller one's."""
-    return float(_overlap(*(np.array([b[:3]]) for b in (box, other)), np.minimum)[0, 0])
+    one, two = (np.array([b[:3]]) for b in (box, other))
+    return float(_overlap(one, two, np.minimum)[0, 0])
 
 
 def _faces(gray: np.ndarray) -> list[np.ndarray]:
     """Mean windows (top, left, side) of the groups that may be faces, strongest first."""
     hits = _hits(gray)
-    weights, faces = _weights(hits[:, 2]), []
+    weights = _weights(hits[:, 2])
+    faces: list[np.ndarray] = []
     for members in sorted(_groups(hits, weights), key=lambda members: -weights[members].sum()):
         if weights[members].sum() < MIN_STRENGTH:
             break
@@ -285,7 +288,7 @@ def _warped(image: np.ndarray, size: tuple[int, int], place) -> np.ndarray:
     how = (x_right, x_down, origin[1], y_right, y_down, origin[0])
     planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(image, -1, 0)]
     turned = [plane.transform(size[::-1], Image.Transform.AFFINE, how, Image.Resampling.BICUBIC) for plane in planes]
-    return np.clip(np.dstack(turned), -1, 1)
+    return np.clip(np.dstack([np.asarray(plane) for plane in turned]), -1, 1)
 
 
 def _inside(origin: float, side: float, length: int) -> tuple[int, int]:
@@ -306,7 +309,8 @@ def _resample(image: np.ndarray, rows: tuple[float, float, int], columns: tuple[
     region = np.asarray(image[down][:, across], np.float32)
     size, box = (columns[2], rows[2]), (left, top, right, bottom)
     planes = [Image.fromarray(np.ascontiguousarray(region[..., c])) for c in range(region.shape[-1])]
-    return np.clip(np.dstack([plane.resize(size, Image.Resampling.BICUBIC, box) for plane in planes]), -1, 1)
+    resized = [np.asarray(plane.resize(size, Image.Resampling.BICUBIC, box)) for plane in planes]
+    return np.clip(np.dstack(resized), -1, 1)
 
 
 def _padded(axis: tuple[float, float, int], length: int) -> tuple[tuple[float, float], np.ndarray]:
@@ -322,7 +326,8 @@ def _checked_shape(image: np.ndarray) -> tuple[int, int, int]:
     shape = np.shape(image)
     if len(shape) != 3 or 0 in shape:
         raise ValueError(f"an image has shape [h, w, c], received {list(shape)}")
-    return shape
+    height, width, channels = shape
+    return height, width, channels
 
 
 def _checked_box(box: Box) -> Box:

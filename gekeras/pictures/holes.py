@@ -123,7 +123,7 @@ def _drawn(path: Path, values: np.ndarray) -> tuple[np.ndarray, int, bool]:
         if not picture.has_transparency_data:
             return values, most, False
         if deep:
-            drawn = np.atleast_3d(picture) != picture.info["transparency"]
+            drawn = np.atleast_3d(np.asarray(picture)) != picture.info["transparency"]
         else:
             layers = np.asarray(picture.convert("RGBA"))
             values, drawn = layers[..., :3] / np.float32(255), layers[..., 3:] >= 128
