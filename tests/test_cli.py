@@ -41,9 +41,10 @@ def run(every_task):
 
     def invoke(command, *arguments):
         given = [str(a) for a in arguments]
-        if command in WITH_MODELS and "--models" not in given:
+        needed = command in WITH_MODELS and not {"--generator", "--encoder"} <= {*given}
+        if needed and "--models" not in given:
             given += ["--models", str(every_task)]
-        if command in WITH_MODELS and command != "presets" and "--preset" not in given:
+        if needed and command != "presets" and "--preset" not in given:
             given += ["--preset", "tiny"]
         return CliRunner(**apart).invoke(cli, [*command.split(), *given], prog_name="gekeras")
 
@@ -501,16 +502,22 @@ def test_the_preset_s_networks_by_their_paths(succeed, small, tmp_path, networks
     succeed(*solve(small, "-o", tmp_path / "own.png"))
     names = {"generator": "generator", "encoder": "encoder-superres", "decoder": "decoder-superres"}
     paths = ["--trust", *(word for name in options for word in (f"--{name}", networks / names[name]))]
-    needless = ["--preset", "no such preset"] if "encoder" in options and "generator" in options else []
-    succeed(*solve(small, *paths, *needless, "-o", tmp_path / "paths.png"))
+    succeed(*solve(small, *paths, "-o", tmp_path / "paths.png"))
     own, record = record_of(tmp_path / "own.png"), record_of(tmp_path / "paths.png")
     assert record["loss"] == pytest.approx(own["loss"], rel=1e-3)
     assert np.abs(images.read(tmp_path / "own.png") - images.read(tmp_path / "paths.png")).max() <= 2.01 / 255
-    assert "networks" not in own and record["preset"] == (None if needless else "tiny")
+    assert "networks" not in own and record["preset"] == (None if {"generator", "encoder"} <= {*options} else "tiny")
     assert set(record["versions"]) == {"gekeras", "tensorflow", "numpy", "python"}
     assert {name: part["name"] for name, part in record["networks"].items()} == {name: names[name] for name in options}
     assert all(len(part["sha256"]) == 64 and part["range"] == [-1, 1] for part in record["networks"].values())
     assert all(part["path"] == str(networks / part["name"]) for part in record["networks"].values())
+
+
+def test_a_preset_that_nothing_is_taken_of_is_refused(refuse, small, pictures, networks, every_task):
+    own = ("--trust", "--generator", networks / "generator", "--encoder", networks / "encoder-superres")
+    assert "--preset would change nothing beside --generator" in refuse(*solve(small, *own, "--preset", "no such preset"))
+    both = refuse("eval", "--task", "superres", "--data", pictures, "-o", "s", *own, "--preset", "a", "--models", every_task)
+    assert "--preset and --models would change nothing" in both
 
 
 def test_other_networks_from_end_to_end(succeed, portrait, tmp_path, networks):

@@ -245,14 +245,26 @@ custom_options = combined(
 def custom_options_of(values: dict[str, Any]) -> CustomNetworks:
     """Take the values of `custom_options` out of a command's arguments.
 
-    Raises ValueError as `CustomNetworks`, for networks that are not trusted, and for trust in none.
+    Raises ValueError as `CustomNetworks`, for networks that are not trusted, for trust in none, and for a preset of which
+    nothing would be taken.
     """
     trust = values.pop("trust")
     custom = CustomNetworks(**{field.name: values.pop(field.name) or None for field in dataclasses.fields(CustomNetworks)})
     if trust and not custom.given():
         raise click.UsageError("--trust is for networks of one's own: give --generator, --encoder or --decoder, too")
     custom.check_trusted(trust)
+    if custom.complete and (needless := _named("preset", "presets", "models")):
+        raise click.UsageError(
+            f"{' and '.join(needless)} would change nothing beside --generator and --encoder: leave it out"
+        )
     return custom
+
+
+def _named(*parameters: str) -> list[str]:
+    """Those options of the command, by these names of its arguments, that were typed."""
+    context = click.get_current_context()
+    typed = [its for its in context.command.params if context.get_parameter_source(its.name) is ParameterSource.COMMANDLINE]
+    return [its.opts[0] for its in typed if its.name in parameters]
 
 
 SOLVER = (
