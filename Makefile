@@ -8,12 +8,13 @@ PYTEST = $(BIN)/python -m pytest -q -n 2 --dist worksteal
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .NOTPARALLEL: # two set-ups of one environment at once would spoil it
-.PHONY: help demo test test-slow lint clean moved
+.PHONY: help demo test test-slow test-beam lint clean moved
 
 help:
 	@echo 'make demo       restore a face with the shipped models; writes demo/astronaut.restored.png and demo/panel.png'
 	@echo 'make test       lint and the tests, some minutes on two cores'
 	@echo 'make test-slow  tests of runs that are stopped, killed or distributed, and of BEGAN: as long again'
+	@echo 'make test-beam  tests of gekeras.beam, for which it installs Apache Beam'
 	@echo 'make lint       ruff check and ruff format --check'
 	@echo 'make clean      remove builds, caches and demo/; the environment in $(VENV) stays'
 	@echo 'The first demo or test sets up $(VENV): a download of about 0.7 GB, up to 2.5 GB on disk. It takes Python 3.9-3.11'
@@ -27,6 +28,11 @@ test: lint
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow
+
+# Beam holds other packages back, so that it comes after what is tested without it.
+test-beam: $(VENV)/.installed-test
+	$(PIP) -e '.[beam]'
+	$(PYTEST) tests/test_beam.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .

@@ -39,7 +39,8 @@ SERVING = [
 ]
 SERVE = ["starlette", "uvicorn"]
 # `gekeras.beam`. One requirement serves both lines: 2.77 takes protobuf 4, which TensorFlow 2.15 needs, and 6; 2.69 is the
-# last for Python 3.9. Beam holds others back (2.77: pillow < 13, numpy < 2.5, protobuf < 7), so `test` does not install it.
+# last for Python 3.9. Beam holds others back (2.77: pillow < 13, numpy < 2.5, protobuf < 7), so `test` does not
+# install it; `make test-beam` does.
 BEAM = ["apache-beam>=2.69", "google-crc32c"]  # the checksum of TFRecords, of which Beam has no code of its own
 # `eval --identity` with a recognizer in ONNX.
 IDENTITY = ["onnxruntime"]
