@@ -23,7 +23,7 @@ from .networks.custom import (
 )
 from .networks.layers import cut_of, names_of
 from .networks.modules import Range, adopt, name_of
-from .operators import Task, describe_task, full_mask, make_task
+from .operators import Task, batch_of, describe_task, full_mask, make_task
 from .operators.consistency import consistent
 from .solve import Layer, LayerStage, Solution, Solver, Target, joined
 from .solve.solver import Callback
@@ -93,7 +93,8 @@ class GenerativeEncoder:
         self.task: Task = make_task(task, *(self.shape or ())[1:]) if isinstance(task, str) else task
         self.custom, self.starter, self.starterless = CustomNetworks(), starter, ""
         self.defaults: dict[str, Any] = {}
-        self._solvers: dict[tuple, Solver | LayerStage] = {}
+        self._solvers: dict[tuple, Solver] = {}
+        self._stages: dict[tuple, LayerStage] = {}
         self._metrics: dict[tuple, Any] = {}  # of all of them: what is drawn does not depend on the prior
 
     @classmethod
@@ -132,18 +133,25 @@ class GenerativeEncoder:
         preset, task, custom = options.load_preset(), options.task, options.custom
         known = preset.tasks.get(task, {}) if preset else {}
         model = cls(**network_arguments(preset, task, custom))
-        if custom.generator is None:
+        if preset is not None and custom.generator is None:
             model.shape = (preset.resolution, preset.resolution, preset.channels)
             model.defaults = preset_defaults(preset, task, custom)
-        check_square(model.shape, name_of(model.generator))
+        check_square(model.image_shape, name_of(model.generator))
         model.custom, model.starterless = custom, lacking_starter(preset, task, custom)
-        model.task = describe_task(task, model.shape, {**known, **options.parameters}, options.forward)
+        model.task = describe_task(task, model.image_shape, {**known, **options.parameters}, options.forward)
         return model
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`shape`, for what cannot do without it. Raises ValueError where it is not known."""
+        if self.shape is None:
+            raise ValueError("how large its pictures are has to be known of a generator: take a Keras model, or a preset")
+        return self.shape
 
     def with_task(self, task: Task) -> GenerativeEncoder:
         """The same networks for another task, as for observations of another size (`Task.of_size`)."""
         other = copy.copy(self)
-        other.task, other._solvers, other._metrics = task, {}, {}
+        other.task, other._solvers, other._stages, other._metrics = task, {}, {}, {}
         return other
 
     def options(self, fidelity: str = "fast", **changes: Any) -> SolveOptions:
@@ -320,30 +328,21 @@ class GenerativeEncoder:
 
     def layer_stage(self, options: SolveOptions) -> LayerStage:
         """What searches the options' layer once z is found, compiled when it is first used and kept."""
-        key = ("layer", options.layers, options.ramp)
-        if key not in self._solvers:
+        key = (options.layers, options.ramp)
+        if key not in self._stages:
             layer, task = Layer(*cut_of(self.generator, options.layers)), self.task
             parts = self.encoder, task.forward, task.measure or task.forward
-            self._solvers[key] = LayerStage(layer, self.latent_size, *parts, ramp=options.ramp)
-        return self._solvers[key]
+            self._stages[key] = LayerStage(layer, self.latent_size, *parts, ramp=options.ramp)
+        return self._stages[key]
 
     def draw(self, point, done: int, options: SolveOptions) -> np.ndarray:
         """The pictures of what a `callback` is called with after so many evaluations: of z, or of a layer's features."""
-        if done <= options.steps:
-            return self.generate(point)
-        return np.asarray(self.layer_stage(options).draw(point))
+        return self.generate(point) if done <= options.steps else np.asarray(self.layer_stage(options).draw(point))
 
     def _measured(self, observation, known) -> np.ndarray:
         """The batch as float32, with zeros where the mask says that nothing is known."""
-        y = self.task.checked(_batch(observation), self.shape)
+        y = self.task.checked(batch_of(observation), self.shape)
         if self.task.masked != (known is not None):
             needs = "needs a mask: known, 1 where a pixel is known" if self.task.masked else "takes no mask"
             raise ValueError(f"task {self.task.name} {needs}")
         return y if known is None else y * full_mask(known, y.shape)
-
-
-def _batch(images) -> np.ndarray:
-    images = np.asarray(images, np.float32)
-    if images.ndim not in (2, 4):  # [n, k] is what a measurement like y = A x is
-        raise ValueError(f"expected a batch [n, h, w, c]; received shape {list(images.shape)}")
-    return images

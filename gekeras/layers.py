@@ -89,13 +89,16 @@ class Restore(keras.layers.Layer):
         named = (task, preset, models, parameters, forward)
         if (task is None) == (model is None) or (model is not None and any(part is not None for part in named)):
             raise ValueError("Restore is of a task of a preset, or of a model: give task, or model alone")
-        source = None if task is None else _source_of(*named)
+        source: _Source | None = None
+        if model is None:
+            source = _source_of(*named)
+            model = _model_of(source)
         super().__init__(name=name, dtype="float32", trainable=False)
         self.supports_jit = False  # of Keras 3: each size of a batch would be compiled anew
-        self.model = _shaped(model or _model_of(source))
+        self.model = _shaped(model)
         self.options = _options_of(self.model, fidelity, options, changes)
         solve = ServedSolver(self.model, self.options, [self.options.steps])
-        self.observation_shape, self.image_shape = solve.shape, tuple(self.model.shape)
+        self.observation_shape, self.image_shape = solve.shape, self.model.image_shape
         self._source, self._graph = source, _graph_of(solve)
         parts = (self.model.generator, self.model.encoder, self.model.decoder, self.model.starter)
         self._loaded = [part for part in parts if hasattr(part, "signatures")]  # an export of the layer takes them along
@@ -145,7 +148,7 @@ class Restore(keras.layers.Layer):
         """The layer of `get_config`. Raises ValueError where the preset of that name has other parts by now."""
         layer = cls(**{key: value for key, value in config.items() if key != "checksums"})
         source = layer._source
-        if other := source.changed(config.get("checksums", {})):
+        if source is not None and (other := source.changed(config.get("checksums", {}))):
             raise ValueError(
                 f"{layer.name} was saved with other networks: {', '.join(other)} of the preset {source.preset.folder} "
                 f"{'has' if len(other) == 1 else 'have'} another checksum; name the folder of the same preset by models"
@@ -188,7 +191,7 @@ def _check_backend() -> None:
 
 
 def _source_of(task, preset, models, parameters, forward) -> _Source:
-    found = ModelOptions(task, preset or DEFAULT, models, parameters or {}, forward).load_preset()
+    found = ModelOptions(task, preset or DEFAULT, models, parameters or {}, forward).named_preset()
     name = preset.folder if isinstance(preset, Preset) else preset or DEFAULT
     return _Source(task, str(name), None if models is None else str(models), parameters or {}, forward, found)
 
@@ -203,7 +206,8 @@ def _shaped(model: GenerativeEncoder) -> GenerativeEncoder:
     if model.shape is not None:
         return model
     model = copy.copy(model)
-    model.shape = tuple(model.generate(np.zeros((1, model.latent_size), np.float32)).shape[1:])
+    _, height, width, channels = model.generate(np.zeros((1, model.latent_size), np.float32)).shape
+    model.shape = (height, width, channels)
     return model
 
 
@@ -220,7 +224,7 @@ def _options_of(model: GenerativeEncoder, fidelity: str, options, changes: Mappi
 def _graph_of(solve: ServedSolver):
     """observation, (known) -> image, for any number of pictures; traced once, whatever graphs it becomes a part of."""
     task, options = solve.task, solve.options
-    shapes = [solve.shape, *([(*solve.model.shape[:2], 1)] if task.masked else [])]
+    shapes = [solve.shape, *([(*solve.model.image_shape[:2], 1)] if task.masked else [])]
 
     def restored(observation, known=None):
         count = tf.shape(observation)[:1]

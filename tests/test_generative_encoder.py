@@ -16,7 +16,8 @@ from gekeras.generative_encoder import consistent
 from gekeras.models.pgan import Generator
 from gekeras.networks import presets
 from gekeras.networks.custom import CustomNetworks
-from gekeras.operators import Downsample, GaussianBlur, Task, make_task
+from gekeras.operators import BlockMask, Downsample, GaussianBlur, Task, make_task
+from gekeras.serving.solver import ServedSolver
 from gekeras.solve import Solver, Target, starts
 
 FEW = SolveOptions(steps=4, starts=4, ramp="cosine", seed=2)
@@ -465,6 +466,20 @@ def test_a_deblurred_picture_agrees_better(every_task, large):
     plain, agreeing = (model.solve(y, dataclasses.replace(FEW, consistent=flag)) for flag in (False, True))
     before, after = (np.linalg.norm(model.task.degrade(s.image) - y) for s in (plain, agreeing))
     assert before > 10 * after
+
+
+def test_a_task_whose_mean_is_not_known_has_nothing_to_agree_with(large):
+    """Not even where pixels are missing: of an own measurement after the mask nothing linear is known."""
+    task = Task("holes", BlockMask(0.5), measure=None)
+    assert task.masked and not task.exact
+    with pytest.raises(ValueError, match="task holes has no linear measurement"):
+        consistent(task, large, large, np.ones((SIDE, SIDE)))
+
+
+def test_how_large_the_pictures_of_functions_are_is_not_guessed():
+    model = GenerativeEncoder(lambda z: z[:, None, None], lambda x: x[:, 0, 0], latent_size=3)
+    with pytest.raises(ValueError, match="how large its pictures are has to be known"):
+        ServedSolver(model, model.options(probes=0))
 
 
 def test_a_random_projection_is_a_task_too(superres, large, tmp_path, monkeypatch):

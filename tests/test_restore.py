@@ -162,7 +162,7 @@ def test_photographs_without_a_face_are_left_out(folder, model, monkeypatch):
 
 def test_the_places_of_those_that_are_left():
     inputs = [Path(name) for name in ("a.png", "b.png", "c.png")]
-    items = [observations.Observation(path, *[None] * 6) for path in inputs[1:]]
+    items = [observations.Observation(path, *[None] * 7) for path in inputs[1:]]
     places = Places(
         [path.with_suffix(".1") for path in inputs], [path.with_suffix(".2") for path in inputs], animate="a.gif"
     )

@@ -234,8 +234,10 @@ def test_pieces_are_joined_and_placed_as_the_pictures_are(model, y):
     def place(pictures, around=None):
         return np.pad(pictures[0], ((1, 1), (1, 1), (0, 0)), constant_values=0.5 if around is None else around)
 
-    first = Observation("a", y[:2], None, y[:2], None, join, place)
-    second = Observation("b", y[2:], None, y[2:], None, lambda pieces: pieces, lambda pictures, around=None: pictures[0])
+    first = Observation("a", y[:2], None, y[:2], None, join, place, None)
+    second = Observation(
+        "b", y[2:], None, y[2:], None, lambda pieces: pieces, lambda pictures, around=None: pictures[0], None
+    )
     ensemble = uncertainty.solve_ensemble(model, y, OPTIONS, samples=3)
     one, other = job.assemble([first, second], ensemble.solution, ensemble.deviation, samples=3)
     np.testing.assert_array_equal(one.image, place(join(np.clip(ensemble.image[:2], -1, 1))))

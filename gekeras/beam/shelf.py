@@ -90,7 +90,7 @@ class Shelf:
         if picture is not None and record is None:
             why = "would be replaced, and may be no result: it has no record beside it"
             raise ValueError(f"{self.path(result, '.png')} {why}; move it, or name another output")
-        if picture is None or record.get("sha256") != {**wanted, "picture": digest(picture)}:
+        if picture is None or record is None or record.get("sha256") != {**wanted, "picture": digest(picture)}:
             return None
         return picture, record
 

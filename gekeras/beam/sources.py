@@ -117,10 +117,11 @@ def _members(name: str, path: str) -> Iterator[tuple[str, bytes]]:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             with tarfile.open(fileobj=file, mode="r|") as tar:
                 for member in tar:
-                    if not member.isfile() or os.path.basename(member.name).startswith(_SIDE_FILE):
+                    content = tar.extractfile(member) if member.isfile() else None
+                    if content is None or os.path.basename(member.name).startswith(_SIDE_FILE):
                         continue
                     if member.name.lower().endswith(images.READABLE):
-                        yield f"{shard}/{member.name}", tar.extractfile(member).read()
+                        yield f"{shard}/{member.name}", content.read()
                     else:
                         _left_out(f"{shard}/{member.name}")
     except tarfile.TarError as error:

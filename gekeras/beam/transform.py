@@ -107,7 +107,9 @@ class Restore(beam.PTransform):
     def _check_apart(self, pictures) -> None:
         """Raise ValueError for an output below a folder whose pictures are read: a second run would restore its results."""
         source = getattr(getattr(pictures.producer, "parent", None), "transform", None)
-        for folder in source.folders if self.shelf and isinstance(source, Pictures) else ():
+        if self.shelf is None or not isinstance(source, Pictures):
+            return
+        for folder in source.folders:
             if self.shelf.lies_in(folder):
                 raise ValueError(f"{self.shelf.output} lies in {folder}, whose pictures are read; name an output beside it")
 
@@ -197,8 +199,10 @@ class _Read(_Counting):
 class _Solve(_Counting):
     """Batches of (result, picture) -> results, written as they come."""
 
+    worker: Worker  # between `setup` and `teardown`
+
     def __init__(self, job: Job, shelf: Shelf | None):
-        self.job, self.shelf, self.shared, self.worker = job, shelf, Shared(), None
+        self.job, self.shelf, self.shared = job, shelf, Shared()
 
     def setup(self):
         self.worker = self.shared.acquire(partial(Worker, self.job), tag=self.job.call)
@@ -214,4 +218,4 @@ class _Solve(_Counting):
             yield (picture.name, *found)
 
     def teardown(self):
-        self.worker = None
+        self.__dict__.pop("worker", None)

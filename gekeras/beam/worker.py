@@ -125,19 +125,20 @@ class Worker:
     def restore(self, pictures: list[Picture]) -> list[Restored | str]:
         """Each picture's result, or the line that says why there is none."""
         with self._one, tempfile.TemporaryDirectory(prefix="gekeras-") as folder:
-            found: list[Restored | str | Observation] = [self._read(picture, Path(folder)) for picture in pictures]
-            sizes: dict[Any, list[int]] = {}
-            for k, item in enumerate(found):
+            found: dict[int, Restored | str] = {}
+            sizes: dict[Any, dict[int, Observation]] = {}
+            for k, picture in enumerate(pictures):
+                item = self._read(picture, Path(folder))
                 if isinstance(item, Observation):
-                    sizes.setdefault(item.task.factor, []).append(k)
-            for rows in sizes.values():
-                solved = self._solve([found[k] for k in rows], [pictures[k] for k in rows], Path(folder))
-                for k, result in zip(rows, solved):
-                    found[k] = result
-            return found
+                    sizes.setdefault(item.task.factor, {})[k] = item
+                else:
+                    found[k] = item
+            for items in sizes.values():
+                found.update(zip(items, self._solve(list(items.values()), [pictures[k] for k in items], Path(folder))))
+            return [found[k] for k in range(len(pictures))]
 
     def _request(self, pictures: PictureOptions) -> Request:
-        return Request(self.model.task, *self.model.shape[1:], pictures, self.options.seed)
+        return Request(self.model.task, *self.model.image_shape[1:], pictures, self.options.seed)
 
     def _read(self, picture: Picture, scratch: Path) -> Observation | str:
         """By the readers of `gekeras solve`, which read files."""

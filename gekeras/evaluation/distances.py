@@ -121,9 +121,9 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> list[tupl
         raise ValueError(f"expected {expected}; received {list(a.shape)} and {list(b.shape)}")
     rng, found = np.random.default_rng(seed), []
     for level, other in zip(*(laplacian_pyramid(dithered(x, rng)) for x in (a, b))):
-        sets = [normalized(patches(x, rng)) for x in (level, other)]
-        drawn = (directions(rng, sets[0].shape[1]) for _ in range(DRAWS))
-        found.append((level.shape[1], float(np.mean([projected_distance(*sets, each) for each in drawn]))))
+        one, two = (normalized(patches(x, rng)) for x in (level, other))
+        drawn = (directions(rng, one.shape[1]) for _ in range(DRAWS))
+        found.append((level.shape[1], float(np.mean([projected_distance(one, two, each) for each in drawn]))))
     return found
 
 
@@ -144,7 +144,7 @@ def _check_widths(a: np.ndarray, b: np.ndarray) -> None:
 def _root(x: np.ndarray) -> np.ndarray:
     """R with R^T R the covariance, of no more rows than it takes."""
     centered = (x - x.mean(0)) / math.sqrt(len(x) - 1)
-    return np.linalg.qr(centered, mode="r") if len(x) > x.shape[1] else centered
+    return np.asarray(np.linalg.qr(centered, mode="r")) if len(x) > x.shape[1] else centered
 
 
 def _blocks(x: np.ndarray, count: int) -> list[np.ndarray]:
@@ -193,7 +193,7 @@ def laplacian_pyramid(pictures: np.ndarray) -> list[np.ndarray]:
 def _blurred(pictures: np.ndarray) -> np.ndarray:
     from scipy.ndimage import convolve1d  # slow to import
 
-    taps = np.float32([1, 4, 6, 4, 1]) / 16
+    taps = np.array([1, 4, 6, 4, 1], np.float32) / 16
     return convolve1d(convolve1d(pictures, taps, axis=1, mode="mirror"), taps, axis=2, mode="mirror")
 
 

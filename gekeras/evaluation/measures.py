@@ -78,9 +78,9 @@ class Read(NamedTuple):
         if self.sets:
             sets.check(shape, count)
         return Meters(
-            self.lpips and perceptual.LPIPS(self.lpips),
-            self.identity and perceptual.Identity(self.identity),
-            self.inception and perceptual.Inception(self.inception),
+            None if self.lpips is None else perceptual.LPIPS(self.lpips),
+            None if self.identity is None else perceptual.Identity(self.identity),
+            None if self.inception is None else perceptual.Inception(self.inception),
             self.sets,
             self.keep,
         )
@@ -111,12 +111,13 @@ class Meters:
         return {**files, "kept": True} if self.keep else files
 
     def reference(self, truth: np.ndarray) -> Reference:
-        return Reference(truth, self.identity and self.identity.embed(truth))
+        return Reference(truth, None if self.identity is None else self.identity.embed(truth))
 
     def scores(self, restored: np.ndarray, reference: Reference) -> dict[str, np.ndarray]:
         """Score -> `[n]` of pictures `[n, h, w, c]` in [-1, 1]."""
-        found = metrics.scores(restored, reference.pictures, self.lpips)
-        if self.identity:
+        scores = metrics.scores(restored, reference.pictures, self.lpips)
+        found = {name: np.asarray(values) for name, values in scores.items()}
+        if self.identity is not None and reference.embedded is not None:
             found["identity"] = identity.cosines(self.identity.embed(restored), reference.embedded)
         return found
 

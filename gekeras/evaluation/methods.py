@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -37,7 +38,8 @@ def groups(
         preset: where AEGAN's parts are, if it has them.
         bits: also GE and ConvAE from codes stored at so many bits.
     """
-    task, table = model.task, {}
+    task = model.task
+    table: dict[tuple[str, ...], Group] = {}
     if task.exact:
         table["GE", "GE consistent"] = lambda y, known, at_once=None: _ge_twice(model, options, y, known, at_once)
     else:
@@ -75,15 +77,18 @@ def check_names(given: tuple[str, ...], offered: Sequence[str]) -> None:
 
 def classical(model: GenerativeEncoder) -> dict[str, Callable]:
     """name -> function (y, known) of the methods without a network; `input` is the observation as it is."""
-    task, table = model.task, {}
+    task = model.task
+    table: dict[str, Callable] = {}
     if task.factor > 1:
         table["bicubic"] = lambda y, known: bicubic(y, task.factor).numpy()
     if isinstance(task.degrade, Noise):
-        table["TV"] = lambda y, known: baselines.total_variation(y, task.degrade.sigma)
-        table["NLM"] = lambda y, known: baselines.non_local_means(y, task.degrade.sigma)
+        sigma = task.degrade.sigma
+        table["TV"] = lambda y, known: baselines.total_variation(y, sigma)
+        table["NLM"] = lambda y, known: baselines.non_local_means(y, sigma)
     if isinstance(task.degrade, GaussianBlur):
-        table["Wiener"] = lambda y, known: baselines.wiener(y, task.degrade.kernel)
-        table["Richardson-Lucy"] = lambda y, known: baselines.richardson_lucy(y, task.degrade.kernel, iterations=300)
+        kernel = task.degrade.kernel
+        table["Wiener"] = lambda y, known: baselines.wiener(y, kernel)
+        table["Richardson-Lucy"] = lambda y, known: baselines.richardson_lucy(y, kernel, iterations=300)
     if task.masked:
         table["biharmonic"] = baselines.biharmonic
     if not isinstance(task.degrade, Identity):
@@ -110,7 +115,7 @@ def _decoded(model: GenerativeEncoder, y, known) -> dict[str, np.ndarray]:
 def pixels_only(options: SolveOptions) -> SolveOptions:
     """The options of invertGAN and CSGM beside those of GE: a starter needs a code, so that they get what GE would have
     without one, screened starts and no fewer steps."""
-    changes = {"code_weight": 0.0, "pixel_weight": 1.0, "decoder_weight": 0.0, "consistent": False, "layers": Z_ALONE}
+    changes: dict[str, Any] = dict(code_weight=0.0, pixel_weight=1.0, decoder_weight=0.0, consistent=False, layers=Z_ALONE)
     if options.start == "starter":
         unaided = UNAIDED["fast"]
         changes |= {name: getattr(unaided, name) for name in ("start", "starts", "finalists", "probes")}

@@ -92,15 +92,16 @@ def evaluate(
     if measures.of_sets or keep:
         check_place(lines)
     read = measures.read()
-    if record:
-        files.check_writable(preset.folder / "preset.json")
+    recorded = preset if record else None
+    if recorded is not None:
+        files.check_writable(recorded.folder / "preset.json")
     items = data.entries(pictures, options=cut)[:count]
 
     from ..generative_encoder import GenerativeEncoder  # TensorFlow, which takes seconds
     from . import scoring
 
     network = GenerativeEncoder.from_options(model)
-    meters = read.meters(network.shape, len(items))
+    meters = read.meters(network.image_shape, len(items))
     options = network.options(fidelity, **(changes or {}))
     network.check(options)
 
@@ -110,7 +111,7 @@ def evaluate(
             if line:
                 tell(line)
 
-    source = data.Source(items, *network.shape[1:])
+    source = data.Source(items, *network.image_shape[1:])
     rows = scoring.score(
         network,
         source,
@@ -132,8 +133,8 @@ def evaluate(
         found = set_distances.by_method(kept, scoring.rows_of(lines), names, source, meters.inception)
         table = [{**row, **found[row["method"]]} for row in table]
     tables.write(csv, markdown, table)
-    if record:
-        preset.record_scores(model.task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
+    if recorded is not None:
+        recorded.record_scores(model.task, table, f"{pictures.name}, first {len(items)} pictures", config.to_dict(options))
     return table
 
 

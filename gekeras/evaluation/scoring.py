@@ -139,7 +139,7 @@ def _keep(kept: Kept, restored: dict[str, np.ndarray], batch: list[str], rows: l
     """The pictures of rows, in their order, as a file holds them."""
     place = {picture: k for k, picture in enumerate(batch)}
     pictures = images.to_uint8(np.stack([restored[row["method"]][place[row["image"]]] for row in rows]))
-    kept.append(pictures, meters.inception and meters.inception(images.from_uint8(pictures)))
+    kept.append(pictures, None if meters.inception is None else meters.inception(images.from_uint8(pictures)))
 
 
 def _in_parts(run: Group, measurement, known, at_once: int) -> dict[str, np.ndarray]:

@@ -83,10 +83,10 @@ def by_method(
     places = {(row["image"], row["method"]): place for place, row in enumerate(lines)}
     pictures = [source.name(i) for i in range(len(source))]
     clean = images.from_uint8(source.take(np.arange(len(source))))
-    seen, found = inception and inception(clean), {}
+    seen, found = None if inception is None else inception(clean), {}
     for name in names:
         records = kept.records([places[picture, name] for picture in pictures])
-        pair = (records["activations"], seen) if inception else None
+        pair = (records["activations"], seen) if seen is not None else None
         found[name] = between(images.from_uint8(records["picture"]), clean, pair)
     return found
 

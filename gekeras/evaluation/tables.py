@@ -50,7 +50,7 @@ def places(stem: PathLike) -> tuple[Path, Path, Path]:
         files.check_writable(path, made=True)
         if path.exists() and not _is_ours(path):
             raise FileError(path, "is not of an evaluation and would be replaced; move it, or name another output")
-    return tuple(paths)
+    return paths[0], paths[1], paths[2]
 
 
 def _is_ours(path: Path) -> bool:
@@ -117,7 +117,7 @@ def cells(table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     columns: dict[str, Callable[[dict[str, Any]], str]] = {}
     for metric in metrics_of(table):
         title, form = METRICS[metric]
-        columns[title] = lambda row, m=metric, f=form: f"{row[m]:{f}} ± {row[m + '_std']:{f}}"
+        columns[title] = functools.partial(_of_metric, metric, form)
     if table and SHARE in table[0]:
         title = f"same person (cosine from {table[0][THRESHOLD_USED]:g} on)"
         columns[title] = lambda row: f"{100 * row[SHARE]:.0f} %"
@@ -128,6 +128,10 @@ def cells(table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     return ["method", "N", *columns], [
         [row["method"], str(row["n"]), *(cell(row) for cell in columns.values())] for row in table
     ]
+
+
+def _of_metric(name: str, form: str, row: dict[str, Any]) -> str:
+    return f"{row[name]:{form}} ± {row[name + '_std']:{form}}"
 
 
 def _of_set(name: str, form: str, row: dict[str, Any]) -> str:

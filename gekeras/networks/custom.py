@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from .modules import (
     UNIT,
     Module,
     Range,
-    Shape,
     adopt,
     as_module,
     check_range,
@@ -157,19 +156,21 @@ def input_size(generator: Callable, given: int | None = None) -> int:
     """d, the length of the generator's latent. Raises ValueError if it is not known, or not the given one."""
     shape = generator.input_shape if isinstance(generator, Module) else None
     if shape and len(shape) != 2:
-        raise ValueError(f"the generator {generator.name} takes {_size(shape)}; a latent is [n, d]")
+        raise ValueError(f"the generator {name_of(generator)} takes {_size(shape)}; a latent is [n, d]")
     known = shape[1] if shape else None
     if known and given and known != given:
-        raise ValueError(f"latent_size is {given}, but the generator {generator.name} takes {known} numbers")
-    if not (given or known):
+        raise ValueError(f"latent_size is {given}, but the generator {name_of(generator)} takes {known} numbers")
+    size = given or known
+    if not size:
         raise ValueError("latent_size is needed: the generator does not tell it")
-    return given or known
+    return size
 
 
 def picture_shape(generator: Callable) -> tuple[int, int, int] | None:
     """(h, w, c) of the generator's pictures, None where it does not tell them."""
     shape = generator.output_shape if isinstance(generator, Module) else None
-    return tuple(shape[1:]) if shape and len(shape) == 4 and None not in shape[1:] else None
+    height, width, channels = shape[1:] if shape and len(shape) == 4 else (None, None, None)
+    return None if height is None or width is None or channels is None else (height, width, channels)
 
 
 def check_square(shape: tuple[int, int, int], name: str) -> None:
@@ -235,10 +236,10 @@ def _pictures(generator: Callable, latent):
     return image
 
 
-def _check_takes(part: Callable, what: str, shape: Shape, who: str) -> None:
+def _check_takes(part: Callable, what: str, shape: Sequence[int | None], who: str) -> None:
     known = part.input_shape if isinstance(part, Module) else None
     if known and (len(known) != len(shape) or any(a and a != b for a, b in zip(known[1:], shape[1:]))):
-        raise ValueError(f"the {what} {part.name} takes {_size(known)}, {who} {_size(shape)}: they must be of one size")
+        raise ValueError(f"the {what} {name_of(part)} takes {_size(known)}, {who} {_size(shape)}: they must be of one size")
 
 
 def _check_gradient(tape, latent, code, parts) -> None:
@@ -267,7 +268,7 @@ def _with_output_shape(part: Callable, result, flat: bool = False) -> Callable:
     return dataclasses.replace(part, output_shape=(None, *result.shape[1:]), flat=flat)
 
 
-def _size(shape: Shape) -> str:
+def _size(shape: Sequence[int | None]) -> str:
     """`64x64x3` of pictures, `[n, 256]` of anything else; ? where a side is not known."""
     sides = ["?" if side is None else str(side) for side in list(shape)[1:]]
     return "x".join(sides) if len(sides) == 3 else f"[{', '.join(['n', *sides])}]"

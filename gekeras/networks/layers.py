@@ -47,10 +47,11 @@ def cut_of(generator: Callable, name: str) -> Cut:
     elif name not in names:
         raise ValueError(_unknown(generator, name, names))
     else:
-        cut = Cut(*(getattr(source, f"{part}{name}") for part in (FEATURES, IMAGE)), _constraint_of(source, name))
+        features, image = (getattr(source, f"{part}{name}") for part in (FEATURES, IMAGE))
+        cut = Cut(features, image, _constraint_of(source, name))
     span = generator.output_range if isinstance(generator, Module) else UNIT
-    image = cut.image
-    return cut if span == UNIT else cut._replace(image=lambda h: rescale(image(h), span, UNIT))
+    drawn = cut.image
+    return cut if span == UNIT else cut._replace(image=lambda h: rescale(drawn(h), span, UNIT))
 
 
 def _unknown(generator: Callable, name: str, names: list[str]) -> str:

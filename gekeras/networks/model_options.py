@@ -45,9 +45,15 @@ class ModelOptions:
 
     def load_preset(self) -> Preset | None:
         """The preset; None where nothing of one is needed. Raises PresetError if there is none, or none for the task."""
-        if self.custom.complete:
-            return None
+        return None if self.custom.complete else self.named_preset()
+
+    def named_preset(self) -> Preset:
+        """The preset, whatever is needed of it. Raises PresetError as `load_preset`."""
         preset = self.preset if isinstance(self.preset, Preset) else load(self.preset, self.models)
         if self.custom.encoder is None:
             preset.task_parameters(self.task)
         return preset
+
+    def generators_preset(self) -> Preset | None:
+        """The preset whose generator it is; None where that is one's own. Raises PresetError as `load_preset`."""
+        return self.load_preset() if self.custom.generator is None else None

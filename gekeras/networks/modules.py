@@ -14,11 +14,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..files import PathLike
 from ..messages import reason_of, shown
 from .keras_files import check_code, keras_fault
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 KERAS_FILES = (".keras", ".h5", ".hdf5")
 SIGNATURES = ("serving_default", "default", "serve")  # TensorFlow Serving's, TF1-Hub's, Keras' own: the first there is
@@ -57,16 +60,17 @@ class Module:
 
         inside = tf.cast(rescale(tf.convert_to_tensor(x), UNIT, self.input_range), self.dtype)
         result = rescale(tf.cast(self.function(inside), tf.float32), self.output_range, UNIT)
+        sides = (self.output_shape or ())[1:]
         if self.output_shape:
-            result = tf.ensure_shape(result, (None, *self.output_shape[1:]))
-        return tf.reshape(result, (-1, math.prod(self.output_shape[1:]))) if self.flat else result
+            result = tf.ensure_shape(result, (None, *sides))
+        return tf.reshape(result, (-1, math.prod(side or 0 for side in sides))) if self.flat else result
 
 
-def is_path(part: Any) -> bool:
+def is_path(part: Any) -> TypeGuard[PathLike]:
     return isinstance(part, (str, os.PathLike))
 
 
-def is_address(part: Any) -> bool:
+def is_address(part: Any) -> TypeGuard[str]:
     """Whether it is a TF-Hub handle."""
     return isinstance(part, str) and part.startswith(("https://", "http://"))
 
@@ -83,8 +87,8 @@ def adopt(part: Any, what: str, *, input_range: Range | None = None, output_rang
     Raises:
         ValueError: as `load_module`, something that is no network, or a range that is none.
     """
-    ranges = {"input_range": input_range, "output_range": output_range}
-    ranges = {name: check_range(name, value) for name, value in ranges.items() if value is not None}
+    given = {"input_range": input_range, "output_range": output_range}
+    ranges: dict[str, Any] = {name: check_range(name, value) for name, value in given.items() if value is not None}
     if is_path(part):
         part = load_module(part)
     elif callable(part) and hasattr(part, "input_shape") and not isinstance(part, Module):
@@ -150,16 +154,17 @@ def newest_version(folder: Path) -> Path | None:
     return max(versions, key=lambda p: int(p.name), default=None)
 
 
-def of_keras(model: Callable, name: str) -> Module:
+def of_keras(model: Any, name: str) -> Module:
     """A Keras model, called as in inference. Raises ValueError for several inputs or outputs."""
-    shapes = [getattr(model, side, None) for side in ("input_shape", "output_shape")]
+    shapes = [getattr(model, side, None) or () for side in ("input_shape", "output_shape")]
     for shape, side in zip(shapes, ("input", "output")):
-        if isinstance(shape, Mapping) or any(isinstance(item, (tuple, list)) for item in shape or ()):
+        if isinstance(shape, Mapping) or any(isinstance(item, (tuple, list)) for item in shape):
             raise ValueError(f"{name} has {len(shape)} {side}s; a network with one is needed")
     dtype = model.inputs[0].dtype if getattr(model, "inputs", None) else "float32"
     takes_training = "training" in inspect.signature(model.call).parameters
     function = (lambda x: model(x, training=False)) if takes_training else model
-    return _module(function, name, *(tuple(shape) if shape else None for shape in shapes), dtype, model)
+    inside, outside = (tuple(shape) if shape else None for shape in shapes)
+    return _module(function, name, inside, outside, dtype, model)
 
 
 def of_saved_model(loaded: Any, name: str) -> Module:

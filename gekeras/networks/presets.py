@@ -176,13 +176,17 @@ class Preset:
         """The callable of `generator`, `encoder-<task>`, ...: tensor in, tensor out; loaded once a process.
 
         Of several versions the one of the highest number, once its files are found to be those of the record. Raises
-        PresetError if it is missing, is not as recorded, or is not a readable SavedModel.
+        PresetError as `part_folder`, and if it is no readable SavedModel.
         """
+        return _load_saved_model(self.part_folder(name))
+
+    def part_folder(self, name: str) -> Path:
+        """Where the newest version of a part lies. Raises PresetError if it is missing, or is not as recorded."""
         version = newest_version(self.folder / name)
         if version is None:
             raise PresetError(f"preset {self.name!r} has no {name} (looked in {self.folder / name})")
         self._check_recorded(version)
-        return _load_saved_model(version)
+        return version
 
     def part_checksum(self, name: str) -> str:
         """SHA-256 over the recorded checksums of a part's files: tells one encoder from another."""

@@ -31,5 +31,6 @@ from .noise import MultiplicativeNoise as MultiplicativeNoise
 from .noise import Noise as Noise
 from .tasks import TASKS as TASKS
 from .tasks import Task as Task
+from .tasks import batch_of as batch_of
 from .tasks import describe_task as describe_task
 from .tasks import make_task as make_task

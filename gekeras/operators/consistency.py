@@ -25,9 +25,18 @@ def consistent(task: Task, image, y, known=None) -> np.ndarray:
         image: x, `[n, h, w, c]`.
         y: the measurement `[n, ...]`, with zeros where nothing is known.
         known: the mask of a task that has one.
+
+    Raises ValueError as `measure_of`.
     """
-    measure = task.measure if known is None else Compose(Mask(known), task.measure)
+    measure = measure_of(task, None if known is None else Mask(known))
     return np.asarray(agreeing(measure, tf.convert_to_tensor(image), tf.convert_to_tensor(y)))
+
+
+def measure_of(task: Task, mask: Mask | None) -> Operator:
+    """A, after the mask of a task that has one. Raises ValueError for a task without a linear measurement."""
+    if task.measure is None:
+        raise ValueError(f"task {task.name} has no linear measurement that a picture could agree with")
+    return task.measure if mask is None else Compose(mask, task.measure)
 
 
 def agreeing(measure: Operator, image: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

@@ -76,7 +76,7 @@ class BlockMask(Operator):
     def __init__(self, size: float = 0.5):
         if not (isinstance(size, Real) and 0 < size < 1):
             raise ValueError(f"size must be above 0 and below 1; received {size!r}")
-        self.size = float(size)
+        self.size: float = float(size)
 
     def known(self, shape, seed=None) -> tf.Tensor:
         """The masks `[n, h, w, 1]` of a batch of that `shape` `[n, h, w, c]`, a function of the seed."""

@@ -53,7 +53,8 @@ class Task:
     @property
     def exact(self) -> bool:
         """Whether a measurement is A x itself, with no noise, and less than x: then a result can be made to agree."""
-        return self.masked or (self.degrade is self.measure and not isinstance(self.measure, Identity))
+        same = self.degrade is self.measure and not isinstance(self.measure, Identity)
+        return self.measure is not None and (self.masked or same)
 
     @property
     def measures_degraded(self) -> bool:
@@ -62,7 +63,7 @@ class Task:
 
     def sample(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """(P(x), mask `[n, h, w, 1]` of the known pixels, or None where the task has no mask)."""
-        if not self.masked:
+        if not isinstance(self.degrade, BlockMask):
             return self.degrade(images, seed), None
         known = self.degrade.known([tf.shape(images)[0], *images.shape[1:]], seed)
         return images * known, known
@@ -80,14 +81,16 @@ class Task:
         Raises:
             ValueError: x_dagger of them is not of that shape.
         """
+        if shape is None:
+            return measurement
         try:
-            right = shape is None or tuple(self.lift(measurement[:1]).shape[1:]) == tuple(shape)
+            right = tuple(self.lift(measurement[:1]).shape[1:]) == tuple(shape)
         except (ValueError, tf.errors.InvalidArgumentError):
             right = False
         if right:
             return measurement
-        wanted = self.degrade(tf.zeros((1, *shape)), tf.constant([0, 0])).shape[1:]
-        wanted, found = ("x".join(map(str, sides)) for sides in (wanted, measurement.shape[1:]))
+        due = self.degrade(tf.zeros((1, *shape)), tf.constant([0, 0])).shape[1:]
+        wanted, found = ("x".join(map(str, sides)) for sides in (due, measurement.shape[1:]))
         way = "; load the model with parameters={'size': 20} for those of 20x20" if self.sizable else ""
         raise ValueError(f"observations of {self.name} are {wanted} here; received {found}{way}")
 
@@ -232,7 +235,15 @@ def describe_task(name: str, shape: tuple[int, int, int], parameters: dict[str, 
     task = make_task(name, *shape[1:], **parameters)
     if not forward:
         return task
-    task, shape = task.with_forward(forward), (1, *shape)
-    if (result := np.shape(task.forward(np.zeros(shape, np.float32)))) != shape:
-        raise ValueError(f"forward map {forward} turns {list(shape)} into {list(result)}; E takes the former only")
+    task, batch = task.with_forward(forward), (1, *shape)
+    if (result := np.shape(task.forward(np.zeros(batch, np.float32)))) != batch:
+        raise ValueError(f"forward map {forward} turns {list(batch)} into {list(result)}; E takes the former only")
     return task
+
+
+def batch_of(measurements) -> np.ndarray:
+    """Measurements as float32. Raises ValueError for what is no batch `[n, h, w, c]`, nor `[n, k]` as y = A x may be."""
+    measurements = np.asarray(measurements, np.float32)
+    if measurements.ndim not in (2, 4):
+        raise ValueError(f"expected a batch [n, h, w, c]; received shape {list(measurements.shape)}")
+    return measurements

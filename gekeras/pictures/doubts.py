@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..operators import Task, make_task
+from ..operators import Operator, Task, make_task
 from ..operators.consistency import ROUNDING, unexplained
 
 # In roundings to 8 bits. Of 16 faces blurred by the model's 2 pixels all came nearer to the truth, of those blurred by 1.8,
@@ -22,7 +22,7 @@ def doubt(name: str, task: Task, y: np.ndarray) -> str:
     """
     if not task.measure or not task.measure.ridge:
         return ""
-    found = _misfit(task, y)
+    found = _misfit(task.measure, y)
     if found <= MOST:
         return ""
     blur = ", ".join(f"{key}={value}" for key, value in task.parameters.items())
@@ -32,10 +32,10 @@ def doubt(name: str, task: Task, y: np.ndarray) -> str:
     )
 
 
-def _misfit(task: Task, y: np.ndarray) -> float:
+def _misfit(measure: Operator, y: np.ndarray) -> float:
     """The largest root mean square of what no picture explains, in roundings."""
     edge = y.shape[1] // EDGE
-    inside = unexplained(task.measure, y)[:, edge : y.shape[1] - edge, edge : y.shape[2] - edge]
+    inside = unexplained(measure, y)[:, edge : y.shape[1] - edge, edge : y.shape[2] - edge]
     return float(np.sqrt(np.mean(np.square(inside), axis=(1, 2, 3))).max() / ROUNDING)
 
 
@@ -46,6 +46,6 @@ def _way(task: Task, y: np.ndarray) -> str:
     sigma = task.parameters["sigma"]
     for share in SMALLER:
         smaller = make_task("deblur", y.shape[1], sigma=round(share * sigma, 2))
-        if _misfit(smaller, y) <= FIT:
+        if _misfit(smaller.degrade, y) <= FIT:
             return f"--set sigma={smaller.parameters['sigma']:g} would fit"
     return "it is as sharp as its size allows, so that there is no blur to undo"

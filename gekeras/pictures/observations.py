@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,11 +72,11 @@ class Observation:
         join: restored pieces `[k, H, W, c]` -> pictures `[r, ...]`, gray if the file is.
         place: pictures `[r, H, W, c]` -> the picture to write; with a number as its second argument, that is around them
             instead of the photograph they came from.
+        task: whose measurements these are: of superres of the file's own size.
         size: (height, width) of the file as read; (0, 0) of an observation that is of no file.
         boxes: (left, top, side, degrees clockwise) in pixels of the file of each face that is a piece; None where no faces
             were looked for.
         note: what was done to the file, for the user.
-        task: whose measurements these are: of superres of the file's own size.
     """
 
     path: Path
@@ -83,10 +86,17 @@ class Observation:
     truth: np.ndarray | None
     join: Callable[[np.ndarray], np.ndarray]
     place: Callable[..., np.ndarray]
+    task: Task
     size: tuple[int, int] = (0, 0)
     boxes: list[tuple[float, float, float, float]] | None = None
     note: str = ""
-    task: Task | None = None
+
+
+class _Reference(NamedTuple):
+    """The file that a result is compared with."""
+
+    path: Path
+    image: np.ndarray
 
 
 class NoFace(images.ImageError):
@@ -131,15 +141,15 @@ def observe(path: Path, request: Request) -> Observation:
     options = request.options
     source = images.read(path, levels=options.levels)
     picture = images.with_channels(source, request.channels)
-    hole = holes.find(path, picture.shape[:2], options)
+    size = (picture.shape[0], picture.shape[1])
+    hole = holes.find(path, size, options)
     truth, narrow = None, _narrow(path, source, options)
     if options.reference is not None:
-        truth = images.read(options.reference, request.channels, options.levels)
-        narrow = _notes(narrow, _narrow(options.reference, truth, options))
-    request = _as_it_is(path, picture.shape[:2], request)
-    if min(picture.shape[:2]) < request.side and not options.align:
-        height, width, _ = picture.shape
-        side, name = request.side, request.task.name
+        truth = _Reference(options.reference, images.read(options.reference, request.channels, options.levels))
+        narrow = _notes(narrow, _narrow(*truth, options))
+    request = _as_it_is(path, size, request)
+    if min(size) < request.side and not options.align:
+        (height, width), side, name = size, request.side, request.task.name
         raise images.ImageError(path, f"{width}x{height} is too small: {name} needs at least {side}x{side} here")
     cut = _faces if options.align else _tiles if options.tile else _square
     item = cut(path, picture, None if hole is None else hole.known, truth, request)
@@ -147,7 +157,7 @@ def observe(path: Path, request: Request) -> Observation:
     dropped = "" if colorless or request.channels == 3 else f"{path.name}: colors dropped, the model's pictures are gray"
     doubtful = "" if options.simulate else doubts.doubt(path.name, request.task, item.measurements)
     note = _notes(narrow, hole and hole.note, dropped, item.note, doubtful)
-    item = replace(item, size=picture.shape[:2], task=request.task, note=note)
+    item = replace(item, size=size, note=note)
     return gray.kept(item, source.shape[-1]) if colorless and request.channels == 3 else item
 
 
@@ -187,7 +197,7 @@ def places_of(items: list[Observation]) -> Iterator[tuple[Observation, slice]]:
     return ((item, slice(end - len(item.measurements), end)) for item, end in zip(items, ends))
 
 
-def _square(path, picture, known, truth, request: Request) -> Observation:
+def _square(path, picture, known, reference: _Reference | None, request: Request) -> Observation:
     """The center square, reduced to the model's size."""
     side = request.side
     square = images.fit(picture, side)[None]
@@ -196,19 +206,20 @@ def _square(path, picture, known, truth, request: Request) -> Observation:
         holes.check_square(path, picture.shape[:2], hole)
     seen = None if request.options.simulate else request.task.seen(request.resolution)
     note = sizes.described(path.name, picture.shape[:2], side, seen)
-    if truth is not None:
-        reference, full = request.options.reference, request.resolution
-        if min(truth.shape[:2]) < full:
-            raise images.ImageError(reference, f"a reference needs at least {full}x{full}")
-        told = sizes.described(reference.name, truth.shape[:2], full)
-        note, truth = _notes(note, told), images.fit(truth, full)[None]
+    truth = None
+    if reference is not None:
+        (height, width, _), full = reference.image.shape, request.resolution
+        if min(height, width) < full:
+            raise images.ImageError(reference.path, f"a reference needs at least {full}x{full}")
+        told = sizes.described(reference.path.name, (height, width), full)
+        note, truth = _notes(note, told), images.fit(reference.image, full)[None]
     y, hole = _measure(square, hole, request)
-    return Observation(path, y, hole, y, _truth(square, truth, request), _same, _first, note=note)
+    return Observation(path, y, hole, y, _truth(square, truth, request), _same, _first, request.task, note=note)
 
 
-def _tiles(path, picture, known, truth, request: Request) -> Observation:
+def _tiles(path, picture, known, reference: _Reference | None, request: Request) -> Observation:
     """Overlapping tiles. The degradation of a simulation is the whole picture's, so that tiles agree where they overlap."""
-    factor, side = request.task.factor, request.resolution // request.task.factor
+    factor, side = int(request.task.factor), request.resolution // request.task.factor  # whole, or refused by `Request`
     unit = factor if request.options.simulate else 1
     height, width = (n // unit * unit for n in picture.shape[:2])
     whole = picture[None, :height, :width]
@@ -217,39 +228,37 @@ def _tiles(path, picture, known, truth, request: Request) -> Observation:
     parts = None if hole is None else tiles.split(hole[0], side, side // 4)[0]
     if parts is not None and not parts.any(axis=(1, 2, 3)).all():
         raise images.ImageError(path, f"a tile of {side}x{side} lies in the hole: nothing is known that would fill it")
-    size = y.shape[1:3]
-    if truth is not None and truth.shape[:2] != (size[0] * factor, size[1] * factor):
-        raise images.ImageError(
-            request.options.reference, f"a reference for tiles must be {size[1] * factor}x{size[0] * factor}"
-        )
+    size = (y.shape[1], y.shape[2])
+    if reference is not None and reference.image.shape[:2] != (size[0] * factor, size[1] * factor):
+        raise images.ImageError(reference.path, f"a reference for tiles must be {size[1] * factor}x{size[0] * factor}")
 
     def join(restored):
         return tiles.blend(restored, places, size, factor)[None]
 
     cropped = f", of its upper left {width}x{height}" if (height, width) != picture.shape[:2] else ""
     note = f"{path.name}: {len(pieces)} tile{'s' if len(pieces) > 1 else ''} of {side}x{side}{cropped}"
-    truth = _truth(whole, None if truth is None else truth[None], request)
-    return Observation(path, pieces, parts, y, truth, join, _first, note=note)
+    truth = _truth(whole, None if reference is None else reference.image[None], request)
+    return Observation(path, pieces, parts, y, truth, join, _first, request.task, note=note)
 
 
-def _faces(path, picture, known, truth, request: Request) -> Observation:
+def _faces(path, picture, known, reference: _Reference | None, request: Request) -> Observation:
     """The faces, each cropped as the training pictures were; put back into the photograph, which superres enlarges."""
     found = faces.find(picture)
     if not found:
         large = request.task.sizable and not request.options.simulate and max(picture.shape[:2]) >= request.resolution
         way = "--reduce instead takes its center square" if large else "without alignment its center square is taken"
         raise NoFace(path, f"no face found; {way}")
-    if truth is not None and truth.shape != picture.shape:
-        raise images.ImageError(
-            request.options.reference, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too"
-        )
+    if reference is not None and reference.image.shape != picture.shape:
+        raise images.ImageError(reference.path, f"a reference for faces must be {picture.shape[1]}x{picture.shape[0]} too")
     boxes, hole, note = found, None, ""
     if known is not None:
         boxes, hole, note = _holed_faces(path, known, found, request.side)
     crops = np.stack([faces.crop(picture, box, request.side) for box in boxes])
-    true = None if truth is None else np.stack([faces.crop(truth, box, request.resolution) for box in boxes])
+    true = None
+    if reference is not None:
+        true = np.stack([faces.crop(reference.image, box, request.resolution) for box in boxes])
     y, hole = _measure(crops, hole, request)
-    grow = 1 if request.options.simulate else request.task.factor
+    grow = 1 if request.options.simulate else int(request.task.factor)  # whole, or refused by `Request`
 
     def place(restored, around=None):
         height, width, _ = picture.shape
@@ -268,12 +277,13 @@ def _faces(path, picture, known, truth, request: Request) -> Observation:
     places = ", ".join(map(str, boxes))
     note = f"{path.name}: {len(boxes)} face{'s' if len(boxes) > 1 else ''}, {places}{note}"
     corners = [(box.left, box.top, box.side, box.angle) for box in boxes]
-    return Observation(path, y, hole, y, _truth(crops, true, request), _same, place, boxes=corners, note=note)
+    truth = _truth(crops, true, request)
+    return Observation(path, y, hole, y, truth, _same, place, request.task, boxes=corners, note=note)
 
 
 def _holed_faces(path: Path, known: np.ndarray, boxes: list[faces.Box], side: int):
     """(the faces of which something is missing, their masks `[k, side, side, 1]`, a note on the rest)."""
-    masks = [holes.cut_known(known, lambda mask, box=box: faces.crop(mask, box, side)) for box in boxes]
+    masks = [holes.cut_known(known, partial(faces.crop, box=box, side=side)) for box in boxes]
     holed = [(box, mask) for box, mask in zip(boxes, masks) if not mask.all()]
     if not holed:
         places = ", ".join(map(str, boxes))
@@ -304,7 +314,7 @@ def _truth(pictures: np.ndarray, reference, request: Request) -> np.ndarray | No
     return pictures if request.options.simulate or isinstance(request.task.degrade, Identity) else None
 
 
-def enlarge(pictures: np.ndarray, factor: int) -> np.ndarray:
+def enlarge(pictures: np.ndarray, factor: int | Fraction) -> np.ndarray:
     """Bicubic enlargement `[n, h, w, c]`, clipped to [-1, 1]."""
     return np.clip(bicubic(pictures, factor).numpy(), -1, 1)
 

@@ -122,7 +122,7 @@ def _to_uint8(code: np.ndarray) -> Packed:
 
 def dequantize(packed: Packed) -> np.ndarray:
     """float32 `[n, k]` of what `quantize` made."""
-    if packed.bits != 8:
+    if packed.minimum is None or packed.step is None:
         return packed.code.astype(np.float32)
     steps = packed.step.astype(np.float64)[:, None] * packed.code
     with np.errstate(over="ignore"):
@@ -177,7 +177,7 @@ def _content(path: PathLike, codefile: CodeFile) -> bytes:
     packed = quantize(codefile.code, codefile.bits)
     if len(packed.code) != len(codefile.names):
         raise ValueError(f"{os.fspath(path)}: not written: {len(codefile.names)} names for {len(packed.code)} codes")
-    entries = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), "code": packed.code}
+    entries: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), "code": packed.code}
     if packed.bits == 8:
         entries.update(minimum=packed.minimum, step=packed.step)
     buffer = io.BytesIO()
@@ -268,7 +268,7 @@ def parse(path: PathLike, entries: dict[str, Any]) -> CodeFile:
     if len(names) != len(packed.code):
         raise CodeError(path, f"it has {len(names)} names for {len(packed.code)} codes")
     for name, values in {"minimum": packed.minimum, "step": packed.step}.items():
-        if bits == 8 and not (_is_array(values, _SCALE, 1) and len(values) == len(names)):
+        if bits == 8 and (values is None or not _is_array(values, _SCALE, 1) or len(values) != len(names)):
             raise CodeError(path, f"its {name} must be {_SCALE} [{len(names)}], found {_found(values)}")
     with np.errstate(all="ignore"):
         code = dequantize(packed)

@@ -6,7 +6,7 @@ Or, in so many bytes, the sender solves for z, and the receiver draws G(z) (`rat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def decode_latents(file: latents.LatentFile, path: Path, preset: presets.Preset,
     latents.check(file, path, preset=preset.name, generator=generator, starter=starter)
     model = GenerativeEncoder.from_preset(preset, TASK)
     coder = rate.Coder(model.generator, model.starter.inverse_curvature)
-    at_once = memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size
+    at_once = memory.for_decoding(model, np.zeros((1, *model.image_shape)), batch).size
     return codes.guarded(
         path, lambda: np.concatenate([coder.pictures(file.code[i]) for i in memory.slices(len(file.code), at_once)])
     )
@@ -118,7 +118,7 @@ def decode(
     path: Path,
     preset: presets.Preset,
     fidelity: str,
-    changes: dict[str, Any],
+    changes: Mapping[str, Any],
     *,
     preview: bool = False,
     batch: int | None = None,
@@ -141,7 +141,7 @@ def decode(
     codes.check(file, path, preset=preset.name, encoder=preset.part_checksum(f"encoder-{file.task}"), size=size)
     model = GenerativeEncoder.from_preset(preset, file.task)
     if preview:
-        rounds = memory.slices(len(file.code), memory.for_decoding(model, np.zeros((1, *model.shape)), batch).size)
+        rounds = memory.slices(len(file.code), memory.for_decoding(model, np.zeros((1, *model.image_shape)), batch).size)
         return np.clip(np.concatenate([model.decode(file.code[part]) for part in rounds]), -1, 1)
     given = {name: value for name, value in changes.items() if value is not None}
     options = model.options(fidelity, **{"pixel_weight": 0.0, **given})  # a code has no pixels to compare with

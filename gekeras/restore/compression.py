@@ -83,18 +83,18 @@ def encode(
     options = PictureOptions(align=align, skip_faceless=skip_faceless, levels=levels)
     loaded = presets.load(str(preset), models)
     loaded.task_parameters("reconstruct")
-    inputs = [Path(path) for path in inputs]
-    for path in inputs:
+    sources = [Path(path) for path in inputs]
+    for path in sources:
         images.size(path)
-    paths.check_apart([Path(output)], inputs)
+    paths.check_apart([Path(output)], sources)
     if size is not None:
-        return _encode_latents(inputs, output, loaded, bits, size, options, tell)
+        return _encode_latents(sources, output, loaded, bits, size, options, tell)
     bits = 32 if bits is None else bits
-    codes.check_save(output, _empty(inputs, loaded, bits))
+    codes.check_save(output, _empty(sources, loaded, bits))
 
     from . import compress  # TensorFlow, which takes seconds
 
-    file, error = compress.encode(inputs, loaded, bits, options, tell)
+    file, error = compress.encode(sources, loaded, bits, options, tell)
     codes.save(output, file)
     return Encoded(Path(output), file, error)
 

@@ -46,9 +46,9 @@ def check_sizes(inputs: list[Path], networks: ModelOptions, pictures: PictureOpt
 
     By the header alone, before TensorFlow is imported; what only the networks tell is refused when they are loaded.
     """
-    if networks.task != "superres" or networks.custom.generator is not None:
+    preset = networks.generators_preset() if networks.task == "superres" else None
+    if preset is None:
         return
-    preset = networks.load_preset()
     parameters = {**preset.tasks.get(networks.task, {}), **networks.parameters}
     enlarges = "operator" not in parameters and (parameters.get("factor") != 1 or "size" in parameters)
     if enlarges and pictures.as_it_is:

@@ -39,12 +39,12 @@ def restore(
         Of each input that was not left out: where its picture is, what was restored, and its record.
     """
     model = GenerativeEncoder.from_options(networks)
-    options = model.options(fidelity, **changes)
+    chosen = model.options(fidelity, **changes)
     if not preview:
-        model.check(options)
-    seed, options = options.seed, None if preview else replace(options, finalists=1) if samples else options
+        model.check(chosen)
+    seed, options = chosen.seed, None if preview else replace(chosen, finalists=1) if samples else chosen
     effects.check_parameters(model.task, networks, pictures, options)
-    items = observe_all(inputs, Request(model.task, *model.shape[1:], pictures, seed), tell)
+    items = observe_all(inputs, Request(model.task, *model.image_shape[1:], pictures, seed), tell)
     places = _places_of_those_left(places, inputs, items)
     _check_sizes(places, items, model, pictures)
     asked = records.asked(model, networks, pictures, fidelity, changes, options, seed)
@@ -53,7 +53,7 @@ def restore(
     for line in filter(None, (start, *_notes(items, options, groups))):
         tell(line)
     frames: list[np.ndarray] = []
-    watch = _frame_keeper(model, items[0], options, frames) if places.animate else None
+    watch = _frame_keeper(model, items[0], options, frames) if places.animate and options else None
     solved: dict[int, tuple[Restored, memory.Batch]] = {}
     for k, group in enumerate(groups):
         solution, deviation = _solve(group, options, samples, _share(progress, k, len(groups)), None if k else watch)
@@ -79,7 +79,7 @@ def _check_sizes(places: Places, items: list[Observation], model: GenerativeEnco
     for path, item in zip(places.pictures, items):
         grow = 1 if pictures.simulate else model.task.factor
         whole = pictures.align or pictures.tile
-        paths.check_side(path, *([grow * side for side in item.size] if whole else model.shape[:2]))
+        paths.check_side(path, *([grow * side for side in item.size] if whole else model.image_shape[:2]))
 
 
 class _Group(NamedTuple):
@@ -158,7 +158,7 @@ def assemble(
     for item, place in places_of(items):
         pictures = item.join(np.clip(solution.image[place], -1, 1))
         unsure = None
-        if deviation is not None:
+        if deviation is not None and samples is not None:
             joined = item.join(deviation[place][..., None])
             gray = uncertainty.gray(joined)
             unsure = Uncertainty(gray, item.place(gray, -1), uncertainty.describe(joined, samples))

@@ -44,11 +44,11 @@ class Batch(NamedTuple):
 
     size: int
     need: Need | None = None  # None: not asked, or not known
-    free: int | None = None  # bytes
+    free: int = 0  # bytes, of which `need` was thought
 
     def record(self) -> dict[str, int] | None:
         """For a result's JSON record."""
-        return self.need and {"picture": self.need.picture, "fixed": self.need.fixed, "free": self.free}
+        return None if self.need is None else {"picture": self.need.picture, "fixed": self.need.fixed, "free": self.free}
 
     def note(self) -> str:
         """`12 at a time: about 481 MB a picture, 11.6 GB free`."""

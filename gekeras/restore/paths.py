@@ -124,7 +124,8 @@ def decoded_paths(names: list[str], output: PathLike) -> list[Path]:
         files.check_writable(path)
         return [path]
     most = files.longest_name(output) - len(f"-{len(names)}{DECODED}")
-    paths, taken, last = [], set(), {}
+    paths, taken = [], set()
+    last: dict[str, int] = {}
     for name in names:
         stem = unique = _plain_stem(name, most)
         while _key(unique) in taken:
@@ -172,11 +173,11 @@ def _deviation_path(path: Path) -> Path:
 def check_places(paths: Iterable[Path], folder: PathLike | None = None) -> None:
     """Raise FileError if one of the files could not be written; a folder that is not there yet is made before, but none
     above it."""
-    made = folder is not None and not os.path.exists(folder)
-    if made:
-        files.check_writable(Path(folder))
+    new = None if folder is None or os.path.exists(folder) else Path(folder)
+    if new is not None:
+        files.check_writable(new)
     for path in paths:
-        files.check_writable(path, made=made)
+        files.check_writable(path, made=new is not None)
 
 
 def check_side(path: Path, height: int, width: int) -> None:

@@ -91,14 +91,14 @@ def files(
         raise ValueError(f"inputs must be one picture file or more, in a list; received {inputs!r}")
     model = (ModelOptions(model) if isinstance(model, str) else model).loaded()
     effects.check_call(model, outputs, fidelity, changes or {}, preview=preview, samples=samples)
-    inputs = [Path(path) for path in inputs]
-    places = paths.plan(inputs, pictures, outputs, several=samples is not None)
-    effects.check_sizes(inputs, model, pictures)
+    sources = [Path(path) for path in inputs]
+    places = paths.plan(sources, pictures, outputs, several=samples is not None)
+    effects.check_sizes(sources, model, pictures)
 
     from . import job  # TensorFlow, which takes seconds
 
     restored = job.restore(
-        inputs,
+        sources,
         places,
         model,
         pictures,

@@ -90,11 +90,11 @@ def write_panel(path: Path, items: list[Observation], found: list[Restored], not
             height, width, _ = shown.shape
             seen = f"{width} x {height}" if enlarges else caption(record.get("observation"))
             row = [(shown, seen), (picture, caption(record.get("metrics")))]
-            if enlarges:
+            if enlarges and plain:
                 row.insert(1, (plain[1][r], caption(record.get("bicubic"))))
             if restored.uncertainty:
                 row.append((restored.uncertainty.pictures[r], f"white: {record['uncertainty']['white']} or more"))
-            if known:
+            if known and item.truth is not None:
                 row.append((item.truth[r], None))
             rows.append([image for image, _ in row])
             captions.append([text for _, text in row])

@@ -92,9 +92,10 @@ def solve_ensemble(
         def tell(done, total, loss, i=i):
             progress(i * total + done, len(rounds) * total, loss)
 
-        repeated = [None if array is None else np.repeat(array[part], samples, axis=0) for array in (y, known)]
+        repeated = np.repeat(y[part], samples, axis=0)
+        masks = None if known is None else np.repeat(known[part], samples, axis=0)
         begin = np.concatenate(initial[part])
-        solution = batches.solve_batches(model, *repeated, options, batch, initial=begin, progress=tell)
+        solution = batches.solve_batches(model, repeated, masks, options, batch, initial=begin, progress=tell)
         compared.append(_compare(solution, samples))
     solutions, deviations, latents, losses = zip(*compared)
     solution = batches.merge_solutions(solutions)._replace(seconds=time.perf_counter() - began)

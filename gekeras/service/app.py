@@ -47,6 +47,13 @@ def make_app(engine: Engine, queue: BatchQueue, options: ServiceOptions, tell: C
         tell: called with a line for whoever runs the service, when a solve fails.
     """
     service = _Service(engine, queue, options, tell)
+    handlers: dict[Any, Any] = {  # each takes the exception that it is for
+        Refusal: _refused,
+        Busy: _busy,
+        ClientDisconnect: _gone,
+        HTTPException: _no_such,
+        Exception: _failed,
+    }
     return Starlette(
         routes=[
             Route("/", service.page),
@@ -54,13 +61,7 @@ def make_app(engine: Engine, queue: BatchQueue, options: ServiceOptions, tell: C
             Route("/v1/tasks", service.tasks),
             Route("/v1/solve/{task}", service.solve, methods=["POST"]),
         ],
-        exception_handlers={
-            Refusal: _refused,
-            Busy: _busy,
-            ClientDisconnect: _gone,
-            HTTPException: _no_such,
-            Exception: _failed,
-        },
+        exception_handlers=handlers,
     )
 
 

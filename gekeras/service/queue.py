@@ -21,10 +21,10 @@ class Engine(Protocol):
     def prepare(self) -> bool:
         """Do a part of what is to be done before the first job, while none waits; False if nothing is left to do."""
 
-    def most(self, kind: Hashable) -> int:
+    def most(self, kind: Any) -> int:
         """How many jobs of a kind may be done together now."""
 
-    def work(self, kind: Hashable, items: list[Any]) -> list[Any]:
+    def work(self, kind: Any, items: list[Any]) -> list[Any]:
         """The results of jobs of one kind, each independent of the others."""
 
 
@@ -71,7 +71,8 @@ class BatchQueue:
 
     def __init__(self, engine: Engine, *, capacity: int, wait: float = 0.0, enough: int = 64):
         self.engine, self.capacity, self.wait, self.enough = engine, capacity, wait, enough
-        self.ready, self.stopping, self.failure = False, False, None
+        self.ready, self.stopping = False, False
+        self.failure: BaseException | None = None
         self._jobs: list[_Job] = []
         self._taken, self._ended = 0, False
         self._changed = threading.Condition()

@@ -44,6 +44,16 @@ class ServerError(ValueError):
         self.replies = tuple(replies)
 
 
+def _way(access: Access, rest: bool) -> calls.Way:
+    if rest:
+        from .rest import REST
+
+        return REST(access)
+    from .grpc import GRPC
+
+    return GRPC(access)
+
+
 class Client:
     """Of a server that has the models of `gekeras export --serving`.
 
@@ -89,11 +99,7 @@ class Client:
         self.address, self.preset = where, preset
         self.deadline, self.retries, self.batch = deadline, retries, batch
         access = Access(where, tls if isinstance(tls, bool) else Path(tls), key)
-        if rest:
-            from .rest import REST as Way
-        else:
-            from .grpc import GRPC as Way
-        self.way: calls.Way = Way(access)
+        self.way = _way(access, rest)
 
     def __enter__(self) -> Client:
         return self
@@ -151,7 +157,7 @@ class Client:
         refused = [(name, answer) for name, answer in zip(names, found) if isinstance(answer, str)]
         if refused:
             raise ServerError(f"{self.address} refused {_listed(refused)}", _restored(found, len(rows)))
-        return found
+        return [answer for answer in found if not isinstance(answer, str)]
 
     def preset_steps(self, task: str) -> int:
         """The preset's own number of evaluations for z, by its record here.

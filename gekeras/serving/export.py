@@ -65,14 +65,14 @@ def save_solver(preset: Preset, task: str, path: Path, model: str) -> dict[str, 
     tf.saved_model.save(module, str(path), signatures=functions)
     (path / "fingerprint.pb").unlink(missing_ok=True)  # as `training.export`
     warmup.write(
-        path, model, warmup.of_solver(solve.shape, encoder.shape, solve.task.masked, signatures.ENCODED in functions)
+        path, model, warmup.of_solver(solve.shape, encoder.image_shape, solve.task.masked, signatures.ENCODED in functions)
     )
     record = {
         "kind": "solver",
         "preset": preset.name,
         "task": task,
         "observation": list(solve.shape),
-        "image": list(encoder.shape),
+        "image": list(encoder.image_shape),
         "latent_size": encoder.latent_size,
         "masked": solve.task.masked,
         "encoded": signatures.ENCODED in functions,
@@ -89,7 +89,7 @@ def save_solver(preset: Preset, task: str, path: Path, model: str) -> dict[str, 
 def _copy_part(preset: Preset, part: str, path: Path, model: str) -> None:
     """A part of the preset with the warm-up requests of its signatures, and a record of them."""
     loaded = preset.part(part)  # refuses a damaged one
-    shutil.copytree(newest_version(preset.folder / part), path)
+    shutil.copytree(preset.part_folder(part), path)
     inputs = {name: function.structured_input_signature[1] for name, function in loaded.signatures.items()}
     warmup.write(path, model, {name: warmup.blank(specifications) for name, specifications in inputs.items()})
     kept = {
@@ -143,8 +143,9 @@ def _adding(folder: Path) -> Iterator[Path]:
 def _list(folder: Path) -> None:
     """The files beside the models. The parameters of batching stay as they are found."""
     models = layout.models_in(folder)
-    newest = {model: newest_version(folder / model) / layout.EXTRA / layout.RECORD for model in models}
-    records = {model: files.read_json(path) if path.is_file() else {} for model, path in newest.items()}
+    newest = ((model, newest_version(folder / model)) for model in models)
+    notes = {model: version / layout.EXTRA / layout.RECORD for model, version in newest if version is not None}
+    records = {model: files.read_json(path) if path.is_file() else {} for model, path in notes.items()}
     with files.together():
         files.write_text(folder / layout.CONFIG, layout.config_text(models))
         if not (folder / layout.BATCHING).exists():

@@ -89,15 +89,15 @@ def sendable(path: Path, tell: Callable[[str], None] = lambda text: None) -> byt
 
 def _masks(inputs: Sequence[Path], task: str, pictures: PictureOptions, tell: Callable[[str], None]) -> list[bytes] | None:
     """Of the inputs, which are one where there is a mask or a box."""
-    if pictures.mask is None and pictures.box is None:
+    named = pictures.mask is not None or pictures.box is not None
+    hole = holes.find(inputs[0], images.size(inputs[0]), pictures) if named else None
+    if hole is None:
         if task in MASKED:
             raise ValueError(f"{task} needs to know what is missing: give a mask or a box")
         return None
-    (path,) = inputs
-    hole = holes.find(path, images.size(path), pictures)
     if hole.note:
         tell(hole.note)
-    return [_png(np.uint8(255 * (1 - hole.known)))]
+    return [_png(np.asarray(255 * (1 - hole.known)).astype(np.uint8))]
 
 
 def _png(levels: np.ndarray) -> bytes:

@@ -30,8 +30,8 @@ class REST:
 
     def predict(self, model: str, inputs: dict[str, list], seconds: float) -> dict[str, list]:
         sent = {name: _encoded(values) if name.endswith("_bytes") else values for name, values in inputs.items()}
-        outputs = self._asked("POST", f"/v1/models/{model}:predict", seconds, {"signature_name": ENCODED, "inputs": sent})
-        outputs = outputs.get("outputs")
+        answer = self._asked("POST", f"/v1/models/{model}:predict", seconds, {"signature_name": ENCODED, "inputs": sent})
+        outputs: Any = answer.get("outputs")
         try:
             return {name: _decoded(values) if name.endswith("_bytes") else list(values) for name, values in outputs.items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -79,6 +79,7 @@ class REST:
     def _exchanged(self, method: str, path: str, end: float, body: Any) -> tuple[int, bytes]:
         """(status, body) of an answer that is whole by then."""
         left = max(end - time.monotonic(), 0.001)
+        connection: http.client.HTTPConnection
         if self.context:
             connection = http.client.HTTPSConnection(*self.address, timeout=left, context=self.context)
         else:

@@ -32,7 +32,7 @@ def arrays(solve: ServedSolver):
     rows = [tf.TensorSpec([None], tf.int32, name) for name in ("seed", "steps")]
     pictures = [tf.TensorSpec([None, *solve.shape], tf.float32, "observation")]
     if solve.task.masked:
-        pictures.append(tf.TensorSpec([None, *solve.model.shape[:2], 1], tf.float32, "mask"))
+        pictures.append(tf.TensorSpec([None, *solve.model.image_shape[:2], 1], tf.float32, "mask"))
 
     def served(observation, *others):
         mask, seed, steps = (None, *others)[-3:]
@@ -52,7 +52,7 @@ def files(solve: ServedSolver, restore):
         pictures = _each(lambda data: codec.decode(data, "image_bytes", solve.shape), image_bytes, _picture(solve.shape))
         given = [pictures.image, seed, steps]
         if mask_bytes is not None:
-            shape = solve.model.shape
+            shape = solve.model.image_shape
             known = tf.TensorSpec([*shape[:2], 1], tf.float32)
             given.insert(1, _each(lambda data: codec.decode_mask(data, "mask_bytes", shape), mask_bytes, known))
         found = restore(*given)

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from ..config import Z_ALONE, SolveOptions
 from ..generative_encoder import GenerativeEncoder
-from ..operators import Compose, Mask
-from ..operators.consistency import agreeing
+from ..operators import Mask
+from ..operators.consistency import agreeing, measure_of
 from ..solve import Solver, Target, compaction, curvature, halving
 from ..solve.descent import Parameters, State, make_parameters
 from .checks import require
@@ -69,13 +69,13 @@ class ServedSolver:
             raise ValueError("a ramp is for adam: lbfgs finds its own steps")
         self.model, self.options, self.task = model, options, model.task
         self.solver = model.solver(options)
-        blank = tf.zeros((1, *model.shape))
+        blank = tf.zeros((1, *model.image_shape))
         self.shape = tuple(self.task.degrade(blank, tf.constant([0, 0])).shape[1:])
         self.regimes = self._regimes(steps)
 
     def _regimes(self, possible: Iterable[int]) -> list[Regime]:
         """The kinds of solves that there are, by the steps from which on each holds."""
-        masks = np.ones((*self.model.shape[:2],), np.float32) if self.task.masked else None
+        masks = np.ones((*self.model.image_shape[:2],), np.float32) if self.task.masked else None
         target = self.model.target(np.zeros((1, *self.shape), np.float32), self.options, masks)
         count = 1 if self.options.start == "starter" else self.options.finalists
         found: list[tuple] = []
@@ -127,7 +127,7 @@ class ServedSolver:
             return tuple(None if part is None else tf.identity(part) for part in (observation, mask, seed, steps))
 
     def _measure(self, mask):
-        return self.task.measure if mask is None else Compose(Mask.of_tensor(mask), self.task.measure)
+        return measure_of(self.task, None if mask is None else Mask.of_tensor(mask))
 
     def _target(self, y: tf.Tensor, mask: tf.Tensor | None) -> Target:
         """As `GenerativeEncoder.target`, whose arrays are NumPy's."""
@@ -144,9 +144,9 @@ class ServedSolver:
         if len(self.regimes) == 1:
             return self._descend(self.regimes[0], target, seed, steps)
         count, model = tf.shape(steps)[:1], self.model
-        found = Found(
-            *(tf.zeros(tf.concat([count, s], 0)) for s in ([model.latent_size], model.shape, ())), tf.zeros_like(steps)
-        )
+        shapes = ([model.latent_size], model.image_shape, ())
+        latent, image, loss = (tf.zeros(tf.concat([count, s], 0)) for s in shapes)
+        found = Found(latent, image, loss, tf.zeros_like(steps))
         ends = [regime.first for regime in self.regimes[1:]] + [MOST_STEPS + 1]
         for regime, end in zip(self.regimes, ends):
             rows = tf.where((steps >= regime.first) & (steps < end))

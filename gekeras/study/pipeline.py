@@ -125,11 +125,11 @@ def run(
     from . import solving
 
     network = GenerativeEncoder.from_options(model)
-    region = regions.region_of(options.region, network.shape[0])
+    region = regions.region_of(options.region, network.image_shape[0])
     methods = solving.methods(network, network.options(fidelity, **changes, seed=options.seed))
     for method in methods.values():
         network.check(method.options)
-    asked = detectors.load(detector, network.shape, detector_range)
+    asked = detectors.load(detector, network.image_shape, detector_range)
     lines = [*data.notes(*pictures, items=items), labeled.unlabeled(known, items), *lines]
     for line in filter(None, (*lines, network.note(fidelity, **changes), _without_layers(methods))):
         tell(line)
@@ -144,7 +144,7 @@ def run(
         "seed": options.seed,
         "options": {name: config.to_dict(method.options) for name, method in methods.items()},
     }
-    source = data.Source(items, *network.shape[1:])
+    source = data.Source(items, *network.image_shape[1:])
     rows = solving.answer(solving.Job(network, source, chosen, methods, asked, options.seed, header), where, progress)
     report = tables.summary(rows, feature, list(methods), options.threshold, options.without)
     tables.write(where, report, about)

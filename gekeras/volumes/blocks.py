@@ -43,9 +43,14 @@ class Slices:
     whole_shape: tuple[int, ...] = ()  # of the file, of which the volume may be a part
 
     @property
+    def factor(self) -> int:
+        """By which a slice is enlarged; `job` refuses a fraction."""
+        return int(self.model.task.factor)
+
+    @property
     def side(self) -> int:
         """Of a tile of a measurement."""
-        return self.model.shape[0] // self.model.task.factor
+        return self.model.image_shape[0] // self.factor
 
     def measure(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
         """A slice's measurement `[1, h, w, 1]` and its mask; noise and holes are the slice's own, whatever its block."""
@@ -64,8 +69,8 @@ class Slices:
         measured = [self.measure(index) for index in indices]
         cut = [tiles.split(y[0], self.side, self.side // 4) for y, _ in measured]
         pieces, known = np.concatenate([part for part, _ in cut]), None
-        if measured[0][1] is not None:
-            known = np.concatenate([tiles.split(mask[0], self.side, self.side // 4)[0] for _, mask in measured])
+        if masks := [mask for _, mask in measured if mask is not None]:
+            known = np.concatenate([tiles.split(mask[0], self.side, self.side // 4)[0] for mask in masks])
             empty = np.flatnonzero(~known.any(axis=(1, 2, 3)))
             if len(empty):
                 axis, where = self.options.axis, indices[empty[0] // len(cut[0][1])]
@@ -73,8 +78,9 @@ class Slices:
                     f"a tile of {self.side}x{self.side} of slice {axis}={where} lies in the hole: nothing is known that "
                     "would fill it; make smaller holes, or crop the slices to one tile"
                 )
-        pieces = np.repeat(pieces, self.model.shape[2], axis=-1)
-        return pieces, known, cut[0][1], measured[0][0].shape[1:3]
+        pieces = np.repeat(pieces, self.model.image_shape[2], axis=-1)
+        _, height, width, _ = measured[0][0].shape
+        return pieces, known, cut[0][1], (height, width)
 
 
 def restore(
@@ -94,7 +100,8 @@ def restore(
         tick: called with each method that is done.
     """
     y, known, places, size = slices.tiles(indices)
-    found, notes = {}, [{} for _ in indices]
+    found: dict[str, np.ndarray] = {}
+    notes: list[dict[str, float]] = [{} for _ in indices]
     for name, run in table.items():
         if name in found:
             continue
@@ -109,7 +116,7 @@ def restore(
             made = _in_parts(run, y, known, at_once)
         for made_name, pieces in made.items():
             if made_name in table:
-                found[made_name] = _joined(pieces, places, size, slices.model.task.factor)
+                found[made_name] = _joined(pieces, places, size, slices.factor)
         tick(name)
     return found, notes
 

@@ -36,7 +36,7 @@ def write(path, cut: Any, slices: Slices, volumes: dict[str, Volume], truth: Vol
     columns = {f"truth, {cut.axis}={cut.index}": (true, None), **{k: (v, _mse(v, true)) for k, v in cuts.items()}}
     marked = [_marked(true <= level, plane <= level, small) for plane, _ in columns.values()]
     rows = [[plane[..., None] for plane, _ in columns.values()], [picture for picture, _ in marked]]
-    captions = [[text for _, text in columns.values()], ["pores", *(text for _, text in marked[1:])]]
+    captions: list[list[str | None]] = [[text for _, text in columns.values()], ["pores", *(text for _, text in marked[1:])]]
     plots.panel(path, rows, list(columns), captions)
 
 

@@ -76,14 +76,14 @@ def _grown(voxel) -> voxels.Voxel | None:
 def _slices(call: Call, model: GenerativeEncoder, options: SolveOptions, whole: Volume, missing, tell) -> Slices:
     """The part of the volume that is restored."""
     task, own = model.task, call.options
-    if model.shape is None:
-        raise ValueError("how large its pictures are has to be known of a generator: take a Keras model, or a preset")
+    size = model.image_shape[0]
     if not isinstance(task.factor, int):
         raise ValueError(f"task {task.name} enlarges by {task.factor}; slices are enlarged by whole numbers")
     pictures = PictureOptions(simulate=own.simulate, mask=own.mask)
     effects.check_parameters(task, call.networks, pictures, options)
-    name = call.networks.load_preset().name if call.networks.custom.generator is None else "the generator"
-    side = model.shape[0] // (1 if own.simulate else task.factor)
+    preset = call.networks.generators_preset()
+    name = "the generator" if preset is None else preset.name
+    side = size // (1 if own.simulate else task.factor)
     planes.check_slices(call.source, whole, own, side, name)
     window = whole.window(own.number, own, task.factor if own.simulate else 1)
     known = None if missing is None else whole.of(missing).window(own.number, own).values == 0
@@ -100,8 +100,7 @@ def _methods(call: Call, model: GenerativeEncoder, options: SolveOptions) -> tup
     names = list(call.methods or (blocks.GE[options.consistent],))
     seen = [] if isinstance(model.task.degrade, Identity) or "input" in names else ["input"]
     seen = seen if call.options.simulate or call.panel else []
-    preset = None if call.networks.custom.generator else call.networks.load_preset()
-    return names, blocks.of_names(model, options, preset, [*names, *seen])
+    return names, blocks.of_names(model, options, call.networks.generators_preset(), [*names, *seen])
 
 
 def _plan(call: Call, slices: Slices, options: SolveOptions) -> dict[str, int]:
@@ -136,7 +135,7 @@ def _asked(call: Call, model: GenerativeEncoder, options: SolveOptions) -> dict[
 
 def _restore_slices(kept: store.Store, slices: Slices, table, options: SolveOptions, tell, progress) -> None:
     """Every slice that is not done yet, block by block."""
-    axis, factor = slices.options.number, 1 if slices.options.simulate else slices.model.task.factor
+    axis, factor = slices.options.number, 1 if slices.options.simulate else slices.factor
     shape = tuple(n if k == axis else n * factor for k, n in enumerate(slices.volume.values.shape))
     kept.open(list(table), shape, slices.volume.dtype)
     total, size, done = shape[axis], kept.plan["block"], len(kept.slices)
@@ -164,7 +163,7 @@ def _scores(
     truth: Volume | None, level: float | None, volumes: dict[str, Volume], options: SliceOptions, tell
 ) -> dict[str, Any]:
     """For the record: the threshold as a gray value, what the truth has, and the scores of each method."""
-    if truth is None:
+    if truth is None or level is None:
         return {"threshold": None, "truth": None, "scores": {}}
     room = int(memory.SHARE * memory.available())
     true = scores.of_truth(truth, level, options)
@@ -178,9 +177,8 @@ def _scores(
 def _record(call: Call, model, options, kept: store.Store, slices: Slices, names: list[str], found) -> dict[str, Any]:
     """What the restoration is repeated by, and what came out."""
     axis, grown = call.options.number, 1 if call.options.simulate else model.task.factor
-    size = voxels.given(call.options.voxel) or voxels.read(call.source)
-    if size:
-        size = [side / (1 if k == axis else grown) for k, side in enumerate(size)]
+    read = voxels.given(call.options.voxel) or voxels.read(call.source)
+    size = read and [side / (1 if k == axis else grown) for k, side in enumerate(read)]
     window, shape = slices.volume, kept.arrays[names[0]].shape
     solved = [note for note in kept.slices if note]
     return {

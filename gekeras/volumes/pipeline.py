@@ -182,9 +182,9 @@ def _checked_cut(cut: Cut, shape: tuple[int, ...]) -> Cut:
 
 def _check_size(source: Path, whole: planes.Volume, model: ModelOptions, options: SliceOptions) -> None:
     """Raise ValueError for slices that are smaller than the pictures of a preset, before TensorFlow is imported."""
-    if model.custom.generator is not None:
+    preset = model.generators_preset()
+    if preset is None:
         return
-    preset = model.load_preset()
     task = preset.tasks.get(model.task, {})
     factor = 1
     if model.task == "superres" and not options.simulate:

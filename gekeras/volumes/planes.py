@@ -85,7 +85,8 @@ def read(path: Path, cut: VolumeOptions) -> Volume:
         names = ", ".join(volumes.SUFFIXES)
         raise ValueError(f"{path} is no volume: one is a TIFF stack of several pages, or one of {names}")
     values = volumes.read(path, cut)
-    return Volume(values, *map(float, cut.levels or volumes.levels(path, cut)), volumes.white_is_zero(path))
+    low, high = map(float, cut.levels or volumes.levels(path, cut))
+    return Volume(values, low, high, volumes.white_is_zero(path))
 
 
 def missing(path: Path, cut: VolumeOptions, shape: tuple[int, ...]) -> np.ndarray:

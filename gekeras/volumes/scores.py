@@ -57,8 +57,8 @@ def of(
     small = measures.smallest_in_plane(options.smallest_pore)
     pores = None
     if memory is None or truth.values.size * _COUNTING <= memory:
-        whole = [np.stack([plane <= level for plane in volume.planes(0)]) for volume in (truth, found)]
-        pores = measures.match(*whole, options.smallest_pore)._asdict()
+        whole, other = (np.stack([plane <= level for plane in volume.planes(0)]) for volume in (truth, found))
+        pores = measures.match(whole, other, options.smallest_pore)._asdict()
     return {
         "mse": mse,
         "psnr": float(10 * np.log10(4 / mse)) if mse else None,
@@ -95,7 +95,7 @@ def cuts(truth: Volume, found: Volume, level: float, axis: int, smallest: int) -
 
 def jump(volume: Volume, axis: int) -> float:
     """Mean |difference| of neighboring slices on [-1, 1]; 0 of a single slice."""
-    return float(np.mean([np.mean(np.abs(b - a), dtype=np.float64) for a, b in _neighbors(volume, axis)] or [0.0]))
+    return float(np.mean([float(np.mean(np.abs(b - a), dtype=np.float64)) for a, b in _neighbors(volume, axis)] or [0.0]))
 
 
 def _neighbors(volume: Volume, axis: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -47,8 +47,9 @@ class Store:
 
     def __init__(self, output: Path, key: dict[str, Any], plan: dict[str, int]):
         self.folder, self.key = folder_of(output), json.loads(json.dumps(key))
-        self.plan, self.slices, self.seconds = plan, [], 0.0
-        self.arrays: dict[str, np.ndarray] = {}
+        self.plan, self.seconds = plan, 0.0
+        self.slices: list[dict[str, Any]] = []
+        self.arrays: dict[str, np.memmap] = {}
         if self.folder.exists():
             self._resume(output)
 

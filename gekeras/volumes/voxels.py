@@ -47,7 +47,8 @@ def _of_tags(file: Any) -> Voxel | None:
     if unit is None or not across or not down or apart is None:
         return None
     sides = float(apart), down[1] / down[0], across[1] / across[0]
-    return tuple(float(f"{unit * side:.7g}") for side in sides)  # a rational of 32 bits has some seven digits
+    z, y, x = (float(f"{unit * side:.7g}") for side in sides)  # a rational of 32 bits has some seven digits
+    return z, y, x
 
 
 def _plain(unit: str) -> str:
@@ -56,7 +57,8 @@ def _plain(unit: str) -> str:
 
 
 def _of_ome(file: Any) -> Voxel | None:
-    text, found = file.ome_metadata or "", []
+    text = file.ome_metadata or ""
+    found: list[float] = []
     for axis in "ZYX":
         size = re.search(rf'PhysicalSize{axis}="([^"]+)"', text)
         unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', text)
@@ -64,12 +66,16 @@ def _of_ome(file: Any) -> Voxel | None:
         if not size or factor is None:
             return None
         found.append(float(size.group(1)) * factor)
-    return tuple(found)
+    z, y, x = found
+    return z, y, x
 
 
 def given(sizes: Sequence[float]) -> Voxel | None:
     """`--voxel` as three numbers."""
-    return None if not sizes else tuple(sizes) * 3 if len(sizes) == 1 else tuple(sizes)
+    if not sizes:
+        return None
+    z, y, x = [*sizes] * 3 if len(sizes) == 1 else sizes
+    return z, y, x
 
 
 def write(file: BinaryIO, volume: np.ndarray, voxel: Voxel | None) -> None:
@@ -85,5 +91,5 @@ def write(file: BinaryIO, volume: np.ndarray, voxel: Voxel | None) -> None:
     with tifffile.TiffWriter(file, imagej=not large, bigtiff=large) as writer:
         planes = (np.ascontiguousarray(plane) for plane in volume)
         arguments |= {} if large else {"contiguous": True}
-        kind = {"shape": volume.shape, "dtype": volume.dtype, "photometric": "minisblack"}
+        kind: dict[str, Any] = {"shape": volume.shape, "dtype": volume.dtype, "photometric": "minisblack"}
         writer.write(planes, **kind, metadata=metadata, **arguments)
