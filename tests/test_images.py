@@ -404,6 +404,9 @@ def test_permission_denied_is_reported(tmp_path, photo, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(images.ImageError, match=r"a\.png: permission denied"):
         images.read(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError("a decoder's own")))
+    with pytest.raises(images.ImageError, match=r"a\.png: permissionerror"):  # there is no text of the system's
+        images.read(tmp_path / "a.png")
 
 
 # ----------------------------------------------------------------------------------------------------- writing

@@ -96,6 +96,12 @@ def test_the_curvature_of_both_terms(rng):
     np.testing.assert_allclose(found, wanted, atol=0.08 * np.abs(wanted).max())
 
 
+def test_a_weight_needs_a_decoder():
+    problem = starter.Problem(lambda z: z, lambda x: x, make_task("reconstruct", 2), 4, "normal", 2, 1)
+    with pytest.raises(ValueError, match="weight must be 0"):
+        problem.distance(tf.zeros((1, 4)), tf.zeros((1, 4)), 0.5)
+
+
 def test_the_distance_by_hand(rng):
     """||E(G(z)) - m||^2 + gamma ||G(z) - DC(m)||^2 with E and DC known."""
     z, code = rng.normal(size=(3, 12)).astype(np.float32), rng.normal(size=(3, 12)).astype(np.float32)

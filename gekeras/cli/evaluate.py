@@ -137,7 +137,8 @@ def evaluate(
         if report:
             found = evaluation.report(pictures, chosen, report, **options)
         else:
-            table = evaluation.evaluate(pictures, *chosen, output, **options)
+            (networks,) = chosen
+            table = evaluation.evaluate(pictures, networks, output, **options)
     if report:
         click.echo("\n".join(f"{name}\n\n{evaluation.to_markdown(its)}" for name, its in found.items()), nl=False)
     else:

@@ -98,7 +98,7 @@ def _type_of(its: config.Setting, kind: type) -> click.ParamType:
         return click.types.convert_type(kind)
     least = its.minimum if its.above is None else its.above
     most = its.maximum if its.below is None else its.below
-    span = click.IntRange if kind is int else click.FloatRange
+    span: Any = click.IntRange if kind is int else click.FloatRange  # whose bounds are of that kind
     return span(least, most, min_open=its.above is not None, max_open=its.below is not None)
 
 
@@ -171,7 +171,7 @@ models_option = click.option(
     metavar="DIR",
     help="Folder of presets to look in first; then $GEKERAS_MODELS and the package.",
 )
-_TASK = {
+_TASK: dict[str, Any] = {
     "type": _Task(),
     "required": True,
     "metavar": "TASK",
@@ -190,7 +190,7 @@ parameter_option = click.option(
 forward_option = click.option(
     "--forward", metavar="NAME", help="S instead of the task's: identity, degrade, or module:object."
 )
-_PRESET = {"show_default": True, "help": "Pretrained parts, by name or folder."}
+_PRESET: dict[str, Any] = {"show_default": True, "help": "Pretrained parts, by name or folder."}
 preset_options = combined(click.option("--preset", default=presets.DEFAULT, callback=_preset, **_PRESET), models_option)
 presets_options = combined(
     click.option(
@@ -329,7 +329,7 @@ def progress_bar(label: str, quiet: bool = False):
         yield lambda done, total, text="": None
         return
     with contextlib.ExitStack() as stack:
-        bars = []  # drawn at the first tick, below what is printed before it
+        bars: list[Any] = []  # drawn at the first tick, below what is printed before it
 
         def tick(done: int, total: int, text: str = "") -> None:
             if not bars:

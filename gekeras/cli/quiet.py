@@ -42,7 +42,7 @@ class _Finder:
                 with without_log_lines():
                     execute(module)
 
-            spec.loader.exec_module = quietly
+            spec.loader.exec_module = quietly  # type: ignore[method-assign]  # on purpose: of this one loader
         return spec
 
 
@@ -52,7 +52,7 @@ def without_log_lines():
     stderr = os.dup(2)
     try:
         with subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE) as process:
-            os.dup2(process.stdin.fileno(), 2)
+            os.dup2(process.stdin.fileno(), 2)  # type: ignore[union-attr]  # there is one of a PIPE
             try:
                 yield
             finally:

@@ -245,7 +245,8 @@ def train_options(cls: type, *names: str, turn: bool = True):
 
 def limits_of(arguments: dict[str, Any], values: dict[str, Any]) -> config.Limits:
     """Take the limits of this sitting out of a command's arguments."""
-    return config.Limits(*(values.pop(name) for name in ("minutes", "quiet", "save_every")), arguments)
+    minutes, quiet, save_every = (values.pop(name) for name in ("minutes", "quiet", "save_every"))
+    return config.Limits(minutes, quiet, save_every, arguments)
 
 
 def be_deterministic(wanted: bool) -> None:

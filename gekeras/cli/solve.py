@@ -146,8 +146,8 @@ def solve(
       gekeras solve --task superres small.png --server localhost:8500
     """
     if server := remote.server_of(context, values):
-        pictures = {"mask": mask, "box": box, "batch": batch, "seed": values["seed"], "steps": values["steps"]}
-        results = remote.restore(server, inputs, task, preset=preset, output=output, quiet=quiet, **pictures)
+        how = {"mask": mask, "box": box, "batch": batch, "seed": values["seed"], "steps": values["steps"]}
+        results = remote.restore(server, inputs, task, preset=preset, output=output, quiet=quiet, **how)
         print_results(results, None, as_json=as_json, quiet=quiet)
         return
     model = ModelOptions(task, preset, models, parameters, forward, custom_options_of(values))

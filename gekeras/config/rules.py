@@ -32,7 +32,7 @@ class Setting:
     below: float | None = None
     choices: tuple = ()
     symbol: str = ""
-    items: type | None = None
+    items: type = float
 
     def allows(self, value: Any) -> bool:
         """False for NaN, too, where there is a bound."""
@@ -84,7 +84,7 @@ def documented(cls: type) -> type:
         textwrap.fill(f"{name}: {its.help}", 120, initial_indent=" " * 8, subsequent_indent=" " * 12)
         for name, its in settings(cls).items()
     ]
-    cls.__doc__ = "\n".join([cls.__doc__.rstrip(), "", "    Attributes:", *lines, "    "])
+    cls.__doc__ = "\n".join([(cls.__doc__ or "").rstrip(), "", "    Attributes:", *lines, "    "])
     return cls
 
 

@@ -76,4 +76,5 @@ class SliceOptions:
     @property
     def across(self) -> tuple[str, str]:
         """The other two axes: a volume that is cut along them shows whether neighboring slices agree."""
-        return tuple(axis for axis in AXES if axis != self.axis)
+        first, second = (axis for axis in AXES if axis != self.axis)
+        return first, second

@@ -167,7 +167,7 @@ FIDELITIES = {
 
 # What they have where a layer is searched, too: "best" the same evaluations in all, those beyond 40 for z, since features
 # that are searched for longer learn the noise (docs/measurements/layers.md). Without a starter z needs all its steps.
-LAYERED = {"fast": {"layer_steps": 40}, "best": {"steps": 100, "layer_steps": 40}}
+LAYERED: dict[str, dict[str, Any]] = {"fast": {"layer_steps": 40}, "best": {"steps": 100, "layer_steps": 40}}
 
 # The same where there is no starter, as for networks of one's own, of which nothing is known.
 UNAIDED = {

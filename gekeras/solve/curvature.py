@@ -47,8 +47,8 @@ def average(
 
     rows = tf.range(len(latents))
     pulled = [pull_back(latents[i : i + at_once], rows[i : i + at_once]).numpy() for i in range(0, len(latents), at_once)]
-    pulled = np.concatenate(pulled).astype(np.float64)
-    return pulled.T @ pulled / len(pulled)
+    every = np.concatenate(pulled).astype(np.float64)
+    return every.T @ every / len(every)
 
 
 def inverse(curvature: np.ndarray, floor: float = FLOOR) -> np.ndarray:
@@ -94,8 +94,8 @@ class Metric:
         """
         if not draws(options):
             return self.known
-        terms = (target.code, options.code_weight), (target.measurement, options.pixel_weight)
-        terms += ((target.decoded, options.decoder_weight),)
+        parts = (target.code, target.measurement, target.decoded)
+        terms = zip(parts, (options.code_weight, options.pixel_weight, options.decoder_weight))
         weights = tuple(0.0 if part is None else weight for part, weight in terms)
         key = (options.probes, latent_size, weights)
         if key not in self.drawn:

@@ -116,7 +116,7 @@ class LayerStage:
         """
 
         def later(done, loss, features):
-            if done:
+            if done and callback is not None:
                 callback(options.steps + done, loss, features)
 
         count = at_once or len(latent)

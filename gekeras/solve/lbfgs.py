@@ -82,7 +82,7 @@ def lbfgs_update(
 def _inverse_hessian_times(vector, moves, changes, scale, metric) -> tf.Tensor:
     """The two loops: newest pair first, then the metric, then oldest pair first."""
     inverse = tf.math.divide_no_nan(1.0, tf.reduce_sum(moves * changes, axis=2))  # [m, n] 1 / <s, y>, 0 where no pair is
-    factors = []
+    factors: list[tf.Tensor] = []
     for k in reversed(range(MEMORY)):
         factor = inverse[k] * _dot(moves[k], vector)
         vector -= factor[:, None] * changes[k]

@@ -42,7 +42,7 @@ class Target(NamedTuple):
     anchor: tf.Tensor | None = None
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # a tuple's own, which nobody asks of a target
         """n."""
         return next(part.shape[0] for part in self if part is not None)
 

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -246,7 +246,7 @@ def _redraw(generator: Map, image: tf.Tensor, latent: tf.Tensor, which: tf.Tenso
         return generator(latent)
 
 
-def as_written(function: Callable) -> Callable:
+def as_written(function: Callable) -> Any:
     """A `tf.function` of one of the solver's own: AutoGraph would take half of the time to trace the loop.
 
     TensorFlow warns of retracing by counting the calls of a piece of code, and every solver traces the same: a `partial` has

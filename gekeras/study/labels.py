@@ -38,8 +38,8 @@ def _read(path: PathLike, rows: csv.DictReader, feature: str) -> dict[str, bool]
     titles = [title or "" for title in rows.fieldnames or ()]
     name = next((title for title in titles if title.strip().lower() in NAMES), None)
     if name is None:
-        found = f"{', '.join(titles)[:120]!r}" if titles else "nothing"
-        raise FileError(path, f"has no column {' or '.join(NAMES)} in its first line; found {found}")
+        first = f"{', '.join(titles)[:120]!r}" if titles else "nothing"
+        raise FileError(path, f"has no column {' or '.join(NAMES)} in its first line; found {first}")
     features = [title for title in titles if title != name]
     if feature not in features:
         near = difflib.get_close_matches(feature, features, 1, 0.4)

@@ -36,7 +36,8 @@ def draw(
         scores.setdefault(row["image"], {})[row["method"]] = row["score"]
     for outcome, numbers in _outcomes([scores[name] for name in names], options).items():
         if chosen := numbers[: options.panels]:
-            shown, captions = [], []
+            shown: list[list] = []
+            captions: list[list[str | None]] = []
             for number in chosen:
                 its = scores[names[number]]
                 lines = _rows(where, number, names[number], (ORIGINAL, *methods), region)

@@ -47,7 +47,8 @@ def places(stem: PathLike) -> Places:
     if text.endswith(("/", os.sep)) or Path(stem).name in ("", ".."):
         raise ValueError(f"{text!r} is a folder; the output is the stem of a study's files, as study/glasses")
     panels = {outcome: Path(f"{text}.{outcome}.png") for outcome in OUTCOMES}
-    found = Places(*(Path(f"{text}.{kind}") for kind in ("jsonl", "csv", "md", "pictures")), panels)
+    lines, scores, markdown, pictures = (Path(f"{text}.{kind}") for kind in ("jsonl", "csv", "md", "pictures"))
+    found = Places(lines, scores, markdown, pictures, panels)
     for path in (*found[:3], *panels.values()):
         files.check_writable(path, made=True)
     for path in found[:3]:
@@ -98,8 +99,9 @@ def summary(
     for row in rows:
         scores.setdefault(row["image"], {})[row["method"]] = row["score"]
     failed = [image for image, its in scores.items() if any(its[method] is None for method in methods)]
-    unseen = [image for image, its in scores.items() if (its[ORIGINAL] < threshold) != without and image not in failed]
-    valid = [its for image, its in scores.items() if image not in {*failed, *unseen}]
+    whole = {image: {m: score for m, score in its.items() if score is not None} for image, its in scores.items()}
+    unseen = [image for image, its in whole.items() if image not in failed and (its[ORIGINAL] < threshold) != without]
+    valid = [its for image, its in whole.items() if image not in {*failed, *unseen}]
     answers = {method: [its[method] >= threshold for its in valid] for method in methods}
     counts = {"n": len(scores), "valid": len(valid), "unseen": len(unseen), "failed": len(failed)}
     shares = [

@@ -156,7 +156,9 @@ def export(
     presets.check_target(preset)
     described = read_about(about) if about else {}
     record = preset / "preset.json"
-    info = files.read_json(record) if record.is_file() else {"range": [-1, 1], "tasks": {}, "solve": {}}
+    info: dict[str, Any] = {"range": [-1, 1], "tasks": {}, "solve": {}}
+    if record.is_file():
+        info = files.read_json(record)
     if gan_run is None and "generator" not in info:
         raise ValueError(f"{preset} has no generator; name a GAN run")
     runs = {run: autoencoder.networks_of(run) for run in autoencoder_runs}
@@ -229,12 +231,11 @@ def _check_starter(run: Path, details: dict[str, Any], preset: Path, info: dict[
     folders = [preset / part / "1" for part in ("generator", f"encoder-{name}")]
     if not all(folder.is_dir() for folder in folders):
         raise ValueError(f"{run} is a starter for {name}, for which the preset has no encoder")
-    networks = [tf.saved_model.load(str(folder)) for folder in folders]
+    generator, encoder = (tf.saved_model.load(str(folder)) for folder in folders)
     task = make_task(name, side, channels, **details["parameters"])
-    latent = info["latent_size"], info.get("latent", "normal")
-    same = details["network"]["latent_size"] == info["latent_size"] and same_networks(
-        details["fingerprint"], Problem(*networks, task, *latent, side, channels).fingerprint()
-    )
+    size, latent = info["latent_size"], info.get("latent", "normal")
+    problem = Problem(generator, encoder, task, size, latent, side, channels)
+    same = details["network"]["latent_size"] == size and same_networks(details["fingerprint"], problem.fingerprint())
     if not same:
         raise ValueError(f"{run} was trained with another generator or encoder than the preset's")
 

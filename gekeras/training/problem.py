@@ -58,6 +58,8 @@ class Problem:
         reached, image = self.parts_of(z)
         total = tf.reduce_sum(tf.square(reached - code), axis=1)
         if weight:
+            if self.decoder is None:
+                raise ValueError("no decoder's picture to compare with: the weight must be 0")
             total += weight * tf.reduce_sum(tf.square(image - tf.cast(self.decoder(code), tf.float32)), axis=(1, 2, 3))
         return total
 

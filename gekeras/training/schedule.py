@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..config import LEARNING_RATE, MINIBATCH, GANOptions
+from ..config import LEARNING_RATE, MINIBATCH, AEGANOptions, BEGANOptions, GANOptions
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def at(images: int, options: GANOptions) -> Point:
     raise ValueError("the schedule has no stages")
 
 
-def average_decay(step: int, options: GANOptions) -> float:
+def average_decay(step: int, options: GANOptions | BEGANOptions | AEGANOptions) -> float:
     """Decay of the generator's moving average: (1 + step) / (10 + step) until that reaches `average_decay`.
 
     The layers that a resolution adds start from noise. Without this ramp the average keeps that noise for

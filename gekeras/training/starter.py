@@ -154,7 +154,7 @@ def _batch(options: StarterOptions, problem: Problem, real: np.ndarray | None, s
     """Codes, a function of the seed and of what was seen: half of real pictures where there are any."""
     half = 0 if real is None else options.batch_size // 2
     made = problem.compiled(problem.draw(options.batch_size - half, (options.seed + 4, seen)))
-    if not half:
+    if real is None or not half:
         return made
     index = np.random.default_rng((options.seed, seen)).integers(len(real), size=half)
     return tf.concat([made, real[index]], axis=0)
