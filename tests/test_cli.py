@@ -13,6 +13,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -1193,6 +1194,12 @@ def test_examples_in_the_help_use_options_that_exist(run):
 
 def test_version(run):
     assert CliRunner().invoke(cli, ["--version"], prog_name="gekeras").stdout == f"gekeras, version {__version__}\n"
+
+
+def test_mistakes_with_click_8_1(refuse, monkeypatch):
+    """The last for Python 3.9: it has no exception for a command without arguments, and prints the help by itself."""
+    monkeypatch.delattr(click.exceptions, "NoArgsIsHelpError", raising=False)
+    assert "nothing.png: no such file or directory" in refuse("solve", "nothing.png", "--task", "superres")
 
 
 HEAVY = ("tensorflow", "keras", "tensorflow_addons", "tensorflow_gan", "matplotlib", "scipy", "skimage")

@@ -45,7 +45,7 @@ class OneLineErrors(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:
             sys.exit(super().main(args, prog_name, complete_var, standalone_mode=False, **extra) or 0)
-        except click.exceptions.NoArgsIsHelpError as error:
+        except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # click 8.1, for Python 3.9, has none
             click.echo(error.format_message())
             sys.exit(2)
         except click.ClickException as error:
