@@ -15,7 +15,7 @@ help:
 	@echo 'make test       lint and the tests, some minutes on two cores'
 	@echo 'make test-slow  tests of runs that are stopped, killed or distributed, and of BEGAN: as long again'
 	@echo 'make test-beam  tests of gekeras.beam, for which it installs Apache Beam'
-	@echo 'make lint       ruff check and ruff format --check'
+	@echo 'make lint       ruff check, ruff format --check, and mypy'
 	@echo 'make clean      remove builds, caches and demo/; the environment in $(VENV) stays'
 	@echo 'The first demo or test sets up $(VENV): a download of about 0.7 GB, up to 2.5 GB on disk. It takes Python 3.9-3.11'
 	@echo 'where there is one (TensorFlow 2.15, with tensorflow-gan and tensorflow-addons), else 3.12 or 3.13 (newest TensorFlow).'
@@ -37,9 +37,11 @@ test-beam: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then $(BIN)/python -m mypy; \
+	else echo 'make lint: the types are checked on Python 3.10 and newer, which mypy needs'; fi
 
 clean:
-	rm -rf build dist demo gekeras.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist demo gekeras.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find gekeras tests tools benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Prints "3.11", or "3.11 without venv" where a system's package of Python leaves that module out.

@@ -83,13 +83,17 @@ setup(
         *(f'{requirement}; python_version >= "3.12"' for requirement in CURRENT),
         *BOTH,
     ],
-    # ruff to a minor release, because another one may format differently; pytest 9 needs Python 3.10, 8 serves 3.9.
+    # ruff and mypy to a minor release, because another one may format or find something else; mypy 2 needs Python 3.10, and
+    # `make lint` does without it on 3.9. pytest 9 needs Python 3.10, 8 serves 3.9.
     extras_require={
         "serving": SERVING,
         "serve": SERVE,
         "identity": IDENTITY,
         "beam": BEAM,
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18", "httpx", *SERVING, *SERVE],
+        "test": [
+            *("pytest>=8,<10", "pytest-xdist>=3.2", "ruff>=0.17,<0.18", "httpx", *SERVING, *SERVE),
+            'mypy>=2.4,<2.5; python_version >= "3.10"',
+        ],
     },
     entry_points={"console_scripts": ["gekeras = gekeras.cli:main"]},
     zip_safe=False,
