@@ -268,24 +268,9 @@ def _named(*parameters: str) -> list[str]:
 
 
 SOLVER = (
-    "steps",
-    "start",
-    "starts",
-    "finalists",
-    "probes",
-    "optimizer",
-    "ramp",
-    "weight",
-    "prior",
-    "code_weight",
-    "pixel_weight",
-    "decoder_weight",
-    "layers",
-    "layer_steps",
-    "layer_rate",
-    "layer_weight",
-    "consistent",
-    "tolerance",
+    *("steps", "start", "starts", "finalists", "probes", "optimizer", "ramp", "weight", "prior"),
+    *("code_weight", "pixel_weight", "decoder_weight"),
+    *("layers", "layer_steps", "layer_rate", "layer_weight", "consistent", "tolerance"),
 )
 CUSTOM = ("generator", "encoder", "decoder", "latent_size", "latent", "generator_range", "encoder_range", "trust")
 fidelity_option = click.option(
