@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import IO, Any, BinaryIO, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -123,19 +123,26 @@ def alone(path: PathLike) -> Iterator[None]:
     """
     place = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.lock")
     with _file_errors(path):
-        file = open(place, "w")
+        file = locked(place)
+    if file is None:
+        raise FileError(path, "another process is writing it; wait for its end, or name another output")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alive = os.path.samestat(os.fstat(file.fileno()), os.stat(place))  # else its owner has just removed it
-        except OSError:
-            alive = False
-        if not alive:
-            raise FileError(path, "another process is writing it; wait for its end, or name another output")
         try:
             yield
         finally:
             _remove(place)
+
+
+def locked(place: PathLike) -> IO | None:
+    """An open file that no other process has locked, made if it is not there, or None; closing it frees it, and so does the
+    end of the process. Raises OSError where it cannot be opened."""
+    file = open(place, "w")
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(place)):  # else its owner has just removed it
+            return file
+    file.close()
+    return None
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:

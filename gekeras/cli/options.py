@@ -253,18 +253,18 @@ def custom_options_of(values: dict[str, Any]) -> CustomNetworks:
     if trust and not custom.given():
         raise click.UsageError("--trust is for networks of one's own: give --generator, --encoder or --decoder, too")
     custom.check_trusted(trust)
-    if custom.complete and (needless := _named("preset", "presets", "models")):
+    if custom.complete and (needless := flags_given("preset", "presets", "models")):
         raise click.UsageError(
             f"{' and '.join(needless)} would change nothing beside --generator and --encoder: leave it out"
         )
     return custom
 
 
-def _named(*parameters: str) -> list[str]:
-    """Those options of the command, by these names of its arguments, that were typed."""
-    context = click.get_current_context()
-    typed = [its for its in context.command.params if context.get_parameter_source(its.name) is ParameterSource.COMMANDLINE]
-    return [its.opts[0] for its in typed if its.name in parameters]
+def flags_given(*names: str) -> list[str]:
+    """Flags of the command's options, by the names of their arguments, that were typed or given by a file."""
+    context, sources = click.get_current_context(), (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    return [flags[name] for name in names if context.get_parameter_source(name) in sources]
 
 
 SOLVER = (

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from .. import config, files
 from ..messages import reason_of
-from .options import FILE, combined, option_of, options_of, volume_options
+from .options import FILE, combined, flags_given, option_of, options_of, volume_options
 
 RECORD = "arguments.json"  # in a run folder: what its command was given
 NOT_KEPT = ("resume", "config", "quiet", "dry_run", "help")
@@ -137,10 +136,7 @@ def _value(parameter: click.Parameter, value: Any) -> Any:
 
 def refuse_idle(names: Sequence[str], reason: str) -> None:
     """Raise UsageError for options of these names that were given, typed or by a file, and would do nothing."""
-    context = click.get_current_context()
-    flags = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    sources = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
-    if given := [flags[name] for name in names if context.get_parameter_source(name) in sources]:
+    if given := flags_given(*names):
         raise click.UsageError(f"{reason}; leave out {', '.join(given)}")
 
 

@@ -120,7 +120,7 @@ def evaluate(
         names=methods,
         batch_size=batch or BATCH,
         at_once=batch,
-        preset=None if model.custom.generator else preset,
+        preset=model.generators_preset(),
         bits=bits,
         meters=meters,
         about=_circumstances(model, preset, pictures, cut),

@@ -39,9 +39,8 @@ def report(
         folder: of the page, and of `<preset>-<task>.jsonl`, `.csv`, `.md` and `.restored`; made if it is not there.
         tell: called with lines for the user, as presets that the pictures do not suit.
         progress: called with (rows done, rows in all of this model, what it is and what remains as text).
-        options: of `evaluate`: count, methods (of each model those that suit its task), bits
-            (of reconstruct), batch, cut, fidelity, changes,
-            lpips, sets, inception, identity, identity_threshold, record.
+        options: of `evaluate`: count, methods (of each model those that suit its task), bits (of reconstruct), batch, cut,
+            fidelity, changes, lpips, sets, inception, identity, identity_threshold, record.
 
     Returns:
         `<preset>-<task>` -> its table.
@@ -137,8 +136,8 @@ def _of_each(runs: dict[str, ModelOptions], options: dict[str, Any]) -> dict[str
     for run, model in runs.items():
         network = GenerativeEncoder.from_options(model)
         solve = network.options(options.get("fidelity", "fast"), **(options.get("changes") or {}))
-        preset = None if model.custom.generator else model.load_preset()
-        offered[run] = methods.names_in(methods.groups(network, solve, preset, given[run]["bits"]))
+        table = methods.groups(network, solve, model.generators_preset(), given[run]["bits"])
+        offered[run] = methods.names_in(table)
     methods.check_names(named, list(dict.fromkeys(name for names in offered.values() for name in names)))
     for run, names in offered.items():
         given[run]["methods"] = tuple(name for name in named if name in names)

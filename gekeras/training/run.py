@@ -7,14 +7,13 @@ renamed, so a run that is killed at any moment goes on from its last one.
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tensorflow as tf
@@ -71,7 +70,7 @@ class Run:
         role: Role = ALONE,
     ):
         self.folder, self.total, self.limits, self.role = folder, total, limits, role
-        self._lock = None
+        self._lock: IO | None = None
         role.settle(self._open(options) if role.chief else None)
         quiet = limits.quiet or not role.chief
         self.progress = Progress(folder, total, minutes=limits.minutes, quiet=quiet, writes=role.chief)
@@ -90,7 +89,9 @@ class Run:
             for name in ("options.json", "arguments.json"):
                 if (folder / name).exists() and not (folder / ".lock").exists():
                     raise ValueError(f"{folder / name} is there, and {folder} is no run's folder: name another one")
-            self._lock = _lock(folder)
+            self._lock = files.locked(folder / ".lock")
+            if self._lock is None:
+                raise ValueError(f"another process is training in {folder}")
             files.remove_partial(folder)  # of a run that was killed while it wrote
             files.write_text(folder / "options.json", options)
             if self.limits.arguments is not None:
@@ -214,14 +215,3 @@ def _error_of(write: Callable[[], None]) -> Exception | None:
 
 def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
-
-
-def _lock(folder: Path):
-    """An open file that no other process has locked; closing it frees the folder, and so does the end of the process."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ValueError(f"another process is training in {folder}") from error
-    return file
