@@ -19,7 +19,7 @@ from gekeras.training.run import Limits
 PX = 8
 QUIET = Limits(quiet=True)
 SMALL = dataclasses.replace(GAN, resolution=PX, stages=(Stage(4, 0, 8), Stage(PX, 8, 8)))
-SHAPE = dict(resolution=PX, channels=3, latent_size=GAN.latent_size, fmap_base=GAN.fmap_base, fmap_max=GAN.fmap_max)
+SHAPE = {name: getattr(SMALL, name) for name in aegan.SHAPE}
 OPTIONS = AEGANOptions(
     width=4, images=48, batch_size=8, learning_rate=0.002, average_decay=0.5, r1_every=2, validate_every=16, seed=4
 )

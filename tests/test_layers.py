@@ -43,8 +43,17 @@ def test_fused_resampling_equals_the_two_steps(rng, height, width):
     plain.build(x.shape)
     plain.set_weights([plain.get_weights()[0], normal(rng, 5)])
     doubled = x.repeat(2, 1).repeat(2, 2)
-    np.testing.assert_allclose(twin(plain, x, resample="up")(x), plain(doubled), atol=2e-5)
+    np.testing.assert_allclose(twin(plain, x, resample="nearest")(x), plain(doubled), atol=2e-5)
     np.testing.assert_allclose(twin(plain, x, resample="down")(x), block_mean(plain(x).numpy()), atol=2e-5)
+
+
+def test_bilinear_doubling_is_that_of_a_resized_picture(rng):
+    """Away from the border, outside of which there are zeros."""
+    x = normal(rng, 2, 6, 9, 3)
+    plain = EqualizedConv2D(5)
+    plain.build(x.shape)
+    expected = plain(tf.image.resize(x, (12, 18), "bilinear")).numpy()
+    np.testing.assert_allclose(twin(plain, x, resample="bilinear")(x)[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=2e-5)
 
 
 def test_resampling_alone(rng):
@@ -157,7 +166,8 @@ def test_strided_convolutions_are_adjoint(rng):
     "layer, shape",
     [
         (EqualizedConv2D(5, 1, gain=2.0), (2, 4, 4, 3)),
-        (EqualizedConv2D(5, resample="up"), (2, 4, 4, 3)),
+        (EqualizedConv2D(5, resample="nearest"), (2, 4, 4, 3)),
+        (EqualizedConv2D(5, resample="bilinear"), (2, 4, 4, 3)),
         (EqualizedConv2D(5, resample="down"), (2, 4, 4, 3)),
         (EqualizedDense(7, gain=0.5, use_bias=False), (2, 6)),
         (EqualizedDense(7), (2, 6)),
@@ -179,5 +189,5 @@ def test_config_round_trip_and_output_shape(rng, layer, shape):
 
 
 def test_unknown_resampling_is_refused():
-    with pytest.raises(ValueError, match=r"'up' or 'down'; received 'left'"):
+    with pytest.raises(ValueError, match="None, 'nearest', 'bilinear' or 'down'; received 'left'"):
         EqualizedConv2D(3, resample="left")

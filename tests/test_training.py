@@ -12,7 +12,7 @@ from conftest import AUTOENCODER, GAN, SIDE
 from gekeras import config, data, images
 from gekeras.config import AutoencoderOptions, GANOptions, Stage
 from gekeras.operators import make_task
-from gekeras.training import autoencoder, checkpoints, gan, sources
+from gekeras.training import aegan, autoencoder, checkpoints, gan, sources
 from gekeras.training.progress import Progress, line
 from gekeras.training.run import Limits
 
@@ -82,6 +82,19 @@ def test_a_run_of_another_size_is_refused(gan_run, pictures):
     with pytest.raises(ValueError, match="was trained with latent_size 16, not 20"):
         train_gan(dataclasses.replace(GAN, latent_size=20), pictures, gan_run)
     assert json.loads((gan_run / "options.json").read_text()) == json.loads(config.to_json(GAN))
+
+
+def test_a_run_may_change_how_its_features_are_doubled_and_says_so(gan_run, pictures, tmp_path, capsys):
+    folder, z = tmp_path / "gan", latents()
+    shutil.copytree(gan_run, folder)
+    longer = dataclasses.replace(GAN, stages=(Stage(8, 0, 16), Stage(16, 16, 24)), bilinear_from=16)
+    gan.train(longer, data.entries(pictures), folder, memory=True, limits=Limits())
+    assert "features are doubled bilinearly from 16 px on, no longer from 0" in capsys.readouterr().err
+    generator = gan.generator_of(gan.networks_of(folder)[0])
+    assert generator.config["bilinear_from"] == aegan.read_gan(folder)[1]["bilinear_from"] == 16
+    before = type(generator)(**{**generator.config, "bilinear_from": 0})
+    before.set_weights(generator.get_weights())
+    assert np.abs(before(z) - generator(z)).max() > 0.01
 
 
 def test_what_a_gan_run_leaves(gan_run):

@@ -43,6 +43,7 @@ FIELDS = (
     "latent_size",
     "fmap_base",
     "fmap_max",
+    "bilinear_from",
     "loss",
     "batch_size",
     "learning_rate",

@@ -60,6 +60,9 @@ class GANOptions:
     latent_size: int = setting(512, "Numbers of the latent.", minimum=1)
     fmap_base: int = setting(8192, "Channels at a resolution r: min(2 base / r, max).", minimum=1)
     fmap_max: int = setting(512, "See fmap_base.", minimum=1)
+    bilinear_from: int = setting(
+        0, "Side of the first block that doubles features bilinearly; 0 for none, as the original.", minimum=0
+    )
     stages: tuple[Stage, ...] = setting((), "The schedule, in images, smallest resolution first; by default the original's.")
     loss: str = setting("wgan-gp", "wgan-gp, the original's, or nonsaturating, with the lazy R1 penalty.", choices=LOSSES)
     batch_size: int = setting(0, "Images a step at every resolution; by default (0) the original's table.", minimum=0)

@@ -21,15 +21,15 @@ class EqualizedConv2D(keras.layers.Layer):
         filters: number of output channels.
         kernel_size: 1 or 3.
         gain: He's constant, sqrt(2) before a leaky ReLU, 1 for a linear output.
-        resample: None, `"up"` (nearest-neighbor doubling, then the convolution) or `"down"` (the convolution,
-            then the mean of 2x2 blocks, before the bias). Both are one strided convolution with the 3x3 kernel
-            spread over 4x4, which is the same arithmetic for 16/36 of the work.
+        resample: None, `"nearest"` or `"bilinear"` (doubling, then the convolution) or `"down"` (the convolution, then
+            the mean of 2x2 blocks, before the bias). Each is one strided convolution with the 3x3 kernel spread over
+            4x4, which is the same arithmetic for 16/36 of the work, or over 6x6 for `"bilinear"`.
     """
 
     def __init__(self, filters, kernel_size=3, gain=math.sqrt(2.0), resample=None, **kwargs):
         super().__init__(**kwargs)
-        if resample not in (None, "up", "down"):
-            raise ValueError(f"resample must be None, 'up' or 'down'; received {resample!r}")
+        if resample not in (None, "down", *SPREADS):
+            raise ValueError(f"resample must be None, {', '.join(map(repr, SPREADS))} or 'down'; received {resample!r}")
         self.filters, self.kernel_size, self.gain, self.resample = filters, kernel_size, gain, resample
 
     def build(self, input_shape):
@@ -45,8 +45,8 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def call(self, x):
         kernel = ops.cast(self.kernel, self.compute_dtype) * self.scale
-        if self.resample == "up":
-            y = ops.conv2d_transpose(x, fused_upsampling_kernel(kernel))
+        if self.resample in SPREADS:
+            y = ops.conv2d_transpose(x, fused_upsampling_kernel(kernel, SPREADS[self.resample]))
         elif self.resample == "down":
             y = ops.conv2d(x, fused_resampling_kernel(kernel) * 0.25, stride=2)
         else:
@@ -55,7 +55,7 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         n, h, w, _ = input_shape
-        factor = {"up": 2.0, "down": 0.5, None: 1.0}[self.resample]
+        factor = {None: 1.0, "down": 0.5}.get(self.resample, 2.0)
         return (n, int(h * factor), int(w * factor), self.filters)
 
     def get_config(self):
@@ -63,21 +63,27 @@ class EqualizedConv2D(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-# Rows: where each tap of a 3-tap kernel lands after convolution with a 2-tap box.
-BOX = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32)
+def spread(taps):
+    """Where each tap of a 3-tap kernel lands after convolution with `taps`: `[len(taps) + 2, 3]`."""
+    return np.stack([np.convolve(taps, unit) for unit in np.eye(3)], axis=1).astype(np.float32)
 
 
-def fused_resampling_kernel(kernel, box=BOX):
-    """The 3x3 kernel convolved with a 2x2 box: `[3, 3, in, out]` -> `[4, 4, in, out]`, one small product an axis."""
+BOX = spread([1, 1])
+SPREADS = {"nearest": BOX, "bilinear": spread([0.25, 0.75, 0.75, 0.25])}  # by what doubles the features
+
+
+def fused_resampling_kernel(kernel, matrix=BOX):
+    """The 3x3 kernel convolved with the taps that a `spread` was made of: `[3, 3, in, out]` -> `[k, k, in, out]`, one
+    small product an axis."""
     _, _, inputs, outputs = kernel.shape
-    matrix = ops.convert(box, dtype=kernel.dtype)
-    rows = ops.reshape(ops.matmul(matrix, ops.reshape(kernel, (3, -1))), (4, 3, inputs * outputs))
-    return ops.reshape(ops.matmul(matrix, rows), (4, 4, inputs, outputs))
+    size, matrix = len(matrix), ops.convert(matrix, dtype=kernel.dtype)
+    rows = ops.reshape(ops.matmul(matrix, ops.reshape(kernel, (3, -1))), (size, 3, inputs * outputs))
+    return ops.reshape(ops.matmul(matrix, rows), (size, size, inputs, outputs))
 
 
-def fused_upsampling_kernel(kernel):
-    """Kernel of the strided transposed convolution that equals doubling, then correlating: `[4, 4, out, in]`."""
-    return ops.transpose(fused_resampling_kernel(kernel, BOX[:, ::-1]), (0, 1, 3, 2))
+def fused_upsampling_kernel(kernel, matrix=BOX):
+    """Kernel of the strided transposed convolution that equals doubling, then correlating: `[k, k, out, in]`."""
+    return ops.transpose(fused_resampling_kernel(kernel, matrix[:, ::-1]), (0, 1, 3, 2))
 
 
 class EqualizedDense(keras.layers.Layer):

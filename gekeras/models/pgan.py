@@ -50,6 +50,8 @@ class Generator(Network):
         channels: 1 or 3.
         latent_size: length of z. The network normalizes z, so G(c z) = G(z) for c > 0.
         fmap_base, fmap_max: channel rule, see `width`.
+        bilinear_from: side of the first block that doubles its features bilinearly; 0 for none, as the original. Nearest
+            neighbors repeat a coarse picture's spectrum up to the finest frequencies, where it shows as a woven pattern.
         fade: with True every resolution has its toRGB and a `FadeIn` whose `alpha` blends it with the resolution below
             (the network that is trained); with False only the last toRGB is built (the network that is used).
     """
@@ -61,6 +63,7 @@ class Generator(Network):
         latent_size=512,
         fmap_base=8192,
         fmap_max=512,
+        bilinear_from=0,
         fade=False,
         name="generator",
         **kwargs,
@@ -70,7 +73,8 @@ class Generator(Network):
         image = None
         for res in resolutions(resolution):
             filters = width(res, fmap_base, fmap_max)
-            x = _first_block(x, filters) if res == 4 else _up_block(x, res, filters)
+            resample = "bilinear" if 0 < bilinear_from <= res else "nearest"
+            x = _first_block(x, filters) if res == 4 else _up_block(x, res, filters, resample)
             if fade or res == resolution:
                 rgb = EqualizedConv2D(channels, 1, gain=1.0, dtype="float32", name=f"to_rgb_{res}")(x)
                 image = (
@@ -86,6 +90,7 @@ class Generator(Network):
             latent_size=latent_size,
             fmap_base=fmap_base,
             fmap_max=fmap_max,
+            bilinear_from=bilinear_from,
             fade=fade,
         )
         super().__init__(latent, image, config, name=name, **kwargs)
@@ -109,8 +114,8 @@ def _first_block(x, filters):
     return _conv(x, filters, "conv_4_0")
 
 
-def _up_block(x, res, filters):
-    return _conv(_conv(x, filters, f"conv_{res}_0", resample="up"), filters, f"conv_{res}_1")
+def _up_block(x, res, filters, resample):
+    return _conv(_conv(x, filters, f"conv_{res}_0", resample), filters, f"conv_{res}_1")
 
 
 def _conv(x, filters, name, resample=None):

@@ -27,7 +27,8 @@ from .run import USUAL, Run
 
 NONSATURATING = GANOptions(loss="nonsaturating")  # `losses` reads no more of it than its loss
 MARK = "aegan"  # the record's key by which its runs are known
-SHAPE = ("resolution", "channels", "latent_size", "fmap_base", "fmap_max")
+SHAPE = ("resolution", "channels", "latent_size", "fmap_base", "fmap_max", "bilinear_from")
+OF_GENERATOR = ("latent_size", "bilinear_from")  # of these, what the discriminator has not
 NETWORKS = ("generator", "average", "discriminator", "encoder", "encoder_average")
 OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer", "encoder_optimizer")
 
@@ -47,7 +48,7 @@ class Networks:
         coder = dict(resolution=resolution, channels=channels, width=options.width, code_size=2 * latent_size, blocks=blocks)
         with building_in(training_policy(options.mixed_precision)):
             self.generator, self.average = Generator(**shape), Generator(**shape)
-            self.discriminator = Discriminator(**{k: v for k, v in shape.items() if k != "latent_size"})
+            self.discriminator = Discriminator(**{k: v for k, v in shape.items() if k not in OF_GENERATOR})
             self.encoder, self.encoder_average = Encoder(**coder), Encoder(**coder)
         copy_weights(self.generator, self.average)
         copy_weights(self.encoder, self.encoder_average)
@@ -215,10 +216,10 @@ def read_gan(run: Path) -> tuple[checkpoints.Arrays, dict[str, int]]:
     Raises ValueError if there is no checkpoint, if it is not a GAN's, or if the GAN has not grown to full size.
     """
     arrays, record = checkpoints.require_run(run, "a GAN", gan.MARK)
-    options = record["options"]
-    if record["resolution"] != options["resolution"]:
-        raise ValueError(f"the GAN in {run} has grown to {record['resolution']} px of {options['resolution']}; train it on")
-    return arrays, {name: options[name] for name in SHAPE}
+    options = config.from_dict(GANOptions, record["options"])
+    if record["resolution"] != options.resolution:
+        raise ValueError(f"the GAN in {run} has grown to {record['resolution']} px of {options.resolution}; train it on")
+    return arrays, {name: getattr(options, name) for name in SHAPE}
 
 
 def _resume(options: AEGANOptions, gan_run: Path, folder: Path) -> tuple[Networks, int, validation.Curve]:
@@ -230,7 +231,7 @@ def _resume(options: AEGANOptions, gan_run: Path, folder: Path) -> tuple[Network
         return nets, 0, []
     arrays, record = latest
     checkpoints.require_kind(folder, record, "an AEGAN", MARK)
-    checkpoints.require_same(folder, record[MARK], shape)
+    checkpoints.require_same(folder, {"bilinear_from": 0, **record[MARK]}, shape)  # older runs had no choice
     checkpoints.require_same(folder, record["options"], dict(width=options.width))
     nets.restore(arrays)
     return nets, record["images"], validation.curve_of(record)

@@ -40,8 +40,8 @@ class Networks:
             resolution=resolution, channels=options.channels, fmap_base=options.fmap_base, fmap_max=options.fmap_max
         )
         with building_in(training_policy(options.mixed_precision)):
-            self.generator = Generator(latent_size=options.latent_size, fade=True, **shape)
-            self.average = Generator(latent_size=options.latent_size, fade=True, **shape)
+            own = dict(latent_size=options.latent_size, bilinear_from=options.bilinear_from, fade=True)
+            self.generator, self.average = Generator(**own, **shape), Generator(**own, **shape)
             self.discriminator = Discriminator(fade=True, **shape)
         self.average.set_weights(self.generator.get_weights())  # new layers start equal, old ones keep their average
         if grown_from:
@@ -149,9 +149,12 @@ def train(
     with distribute.scope(strategy) as role:
         for stage in options.stages:
             distribute.require_divisible(schedule.batch_size_at(stage.resolution, options), GROUP_SIZE)
-        nets, seen, phase = _resume(options, folder)
+        nets, record = _resume(options, folder)
+        seen, phase = record["images"], record["phase"]
         with Run(folder, config.to_json(options), schedule.total_images(options), limits=limits, role=role) as run:
             run.require_same_start(seen)
+            if (before := record["options"].get("bilinear_from", 0)) != options.bilinear_from and seen:
+                run.say(f"features are doubled bilinearly from {options.bilinear_from} px on, no longer from {before}; 0: nowhere")
             while run.goes_on(seen):
                 point = schedule.at(seen, options)
                 if nets is None or nets.resolution != point.resolution:
@@ -160,11 +163,11 @@ def train(
     return seen
 
 
-def _resume(options: GANOptions, folder: Path) -> tuple[Networks | None, int, int]:
-    """Networks, images shown and phase of the newest checkpoint; (None, 0, -1) where there is none."""
+def _resume(options: GANOptions, folder: Path) -> tuple[Networks | None, dict[str, Any]]:
+    """Networks and record of the newest checkpoint; None and the record of a beginning where there is none."""
     latest = checkpoints.load_latest(folder)
     if latest is None:
-        return None, 0, -1
+        return None, dict(images=0, phase=-1, options={})
     arrays, record = latest
     checkpoints.require_kind(folder, record, "a GAN", MARK)
     checkpoints.require_same(folder, record["options"], {name: getattr(options, name) for name in SIZES})
@@ -173,7 +176,7 @@ def _resume(options: GANOptions, folder: Path) -> tuple[Networks | None, int, in
         raise ValueError(f"{folder} holds a GAN at {resolution} px; after {seen:,} images the schedule is at {due} px")
     nets = Networks(options, resolution)
     nets.restore(arrays)
-    return nets, seen, record["phase"]
+    return nets, record
 
 
 def _train_stage(nets: Networks, items, seen: int, phase: int, memory: bool, run: Run):

@@ -16,7 +16,10 @@ from ..networks import presets
 from . import export
 
 SIZES = ("resolution", "channels", "latent_size")
-KINDS = {"fmap_base": (Generator, ("fmap_base", "fmap_max")), "width": (BEGANGenerator, ("width", "skip"))}
+KINDS = {  # a name that tells the kind -> its network, and what is taken from the record where the record has it
+    "fmap_base": (Generator, ("fmap_base", "fmap_max", "bilinear_from")),
+    "width": (BEGANGenerator, ("width", "skip")),
+}
 
 
 def add_layers(folder: Path) -> str:
@@ -48,7 +51,7 @@ def _rebuilt(preset: presets.Preset, old: Any):
     if kind is None or not hasattr(old, "network"):
         raise ValueError(f"{preset.folder}: its record does not tell how the generator is built; write it anew")
     build, names = kind
-    network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names})
+    network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names if name in options})
     for part, weights in export.weights_of(network).items():
         for name, variable in weights.items():
             saved = old.network[part].get(name) if part in old.network else None
