@@ -15,6 +15,7 @@ from .networks import CustomNetworks, ModelOptions
 from .networks.custom import (
     check_square,
     fit,
+    for_noise,
     input_size,
     lacking_starter,
     network_arguments,
@@ -139,6 +140,7 @@ class GenerativeEncoder:
         check_square(model.image_shape, name_of(model.generator))
         model.custom, model.starterless = custom, lacking_starter(preset, task, custom)
         model.task = describe_task(task, model.image_shape, {**known, **options.parameters}, options.forward)
+        model.defaults = for_noise(model.defaults, known, model.task)
         return model
 
     @property

@@ -510,6 +510,19 @@ def test_parameters_are_those_of_the_preset_under_the_caller_s(tiny, every_task)
         GenerativeEncoder.from_preset(tiny, "superres", parameters={"sigma": 1})
 
 
+def test_a_value_counts_by_the_reciprocal_of_its_noise_s_variance(every_task):
+    """beta / sigma^2 stays what the preset's weight is at the noise that its encoder was trained with."""
+    preset = presets.load("tiny", every_task)
+    preset.info.setdefault("objectives", {})["denoise"] = {"pixel_weight": 0.06}
+    trained = preset.tasks["denoise"]["sigma"]
+    for sigma in (trained, 0.1, 1.0):
+        model = GenerativeEncoder.from_preset(preset, "denoise", parameters={"sigma": sigma})
+        assert model.options().pixel_weight == pytest.approx(0.06 * trained**2 / sigma**2)
+        assert model.options(pixel_weight=0.5).pixel_weight == 0.5
+        assert model.options("paper").pixel_weight == 0
+    assert preset.info["objectives"]["denoise"] == {"pixel_weight": 0.06}
+
+
 def test_observations_of_another_size(tiny, superres, small, large):
     """The task's size is the observation's; that which was trained for changes nothing."""
     model = GenerativeEncoder.from_preset(tiny, "superres", parameters={"size": 5})

@@ -61,6 +61,11 @@ class Task:
         """Whether A has the degradation's parameters, so that a pixel term depends on them."""
         return self.measure is not None and not isinstance(self.measure, Identity)
 
+    @property
+    def noise_variance(self) -> float | None:
+        """Of one value of a measurement, before it is clipped; None where P is not additive noise."""
+        return self.degrade.sigma**2 if isinstance(self.degrade, Noise) else None
+
     def sample(self, images: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """(P(x), mask `[n, h, w, 1]` of the known pixels, or None where the task has no mask)."""
         if not isinstance(self.degrade, BlockMask):
