@@ -154,7 +154,8 @@ def train(
         with Run(folder, config.to_json(options), schedule.total_images(options), limits=limits, role=role) as run:
             run.require_same_start(seen)
             if (before := record["options"].get("bilinear_from", 0)) != options.bilinear_from and seen:
-                run.say(f"features are doubled bilinearly from {options.bilinear_from} px on, no longer from {before}; 0: nowhere")
+                now = f"features are doubled bilinearly from {options.bilinear_from} px on"
+                run.say(f"{now}, no longer from {before} (0: nowhere)")
             while run.goes_on(seen):
                 point = schedule.at(seen, options)
                 if nets is None or nets.resolution != point.resolution:

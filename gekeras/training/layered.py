@@ -51,7 +51,8 @@ def _rebuilt(preset: presets.Preset, old: Any):
     if kind is None or not hasattr(old, "network"):
         raise ValueError(f"{preset.folder}: its record does not tell how the generator is built; write it anew")
     build, names = kind
-    network = build(**{name: preset.info[name] for name in SIZES}, **{name: options[name] for name in names if name in options})
+    told = {name: options[name] for name in names if name in options}
+    network = build(**{name: preset.info[name] for name in SIZES}, **told)
     for part, weights in export.weights_of(network).items():
         for name, variable in weights.items():
             saved = old.network[part].get(name) if part in old.network else None
