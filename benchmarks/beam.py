@@ -22,6 +22,7 @@ import click
 import numpy as np
 
 from gekeras import data, images
+from gekeras.networks import presets
 
 RUNNER = ["--direct_running_mode", "multi_processing", "--direct_num_workers"]
 
@@ -66,7 +67,7 @@ def pipeline(folder: str, output: str, preset: str, models: str, task: str, batc
 
 @click.command()
 @click.option("--data", "source", required=True, type=click.Path(exists=True), help="A folder, or a tar or TFRecord shard.")
-@click.option("--preset", default="faces-64", show_default=True)
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
 @click.option("--models", type=click.Path(path_type=Path))
 @click.option("--task", default="superres", show_default=True, help="One without a mask.")
 @click.option("--count", default=64, show_default=True)

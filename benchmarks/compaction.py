@@ -20,6 +20,7 @@ import tensorflow as tf
 from pictures import last, observe
 
 from gekeras import GenerativeEncoder, Solution, config
+from gekeras.networks import presets
 from gekeras.solve import compaction
 
 
@@ -65,7 +66,7 @@ def line(name: str, solves: list[tuple[Solution, Counter]], reference: Solution)
 
 
 @click.command()
-@click.option("--preset", default="faces-64", show_default=True)
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
 @click.option("--task", default="superres", show_default=True)
 @click.option("--data", "folder", required=True)
 @click.option("--count", default=64, show_default=True, help="The last so many pictures are used, as one batch.")

@@ -19,6 +19,7 @@ import click
 import tensorflow as tf
 
 from gekeras import GenerativeEncoder, config
+from gekeras.networks import presets
 from gekeras.restore import memory
 from gekeras.solve import Target
 from gekeras.solve.descent import make_parameters
@@ -51,7 +52,7 @@ def measure(model: GenerativeEncoder, options: config.SolveOptions, batch: int, 
 
 
 @click.command()
-@click.option("--preset", default="faces-64", show_default=True)
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
 @click.option("--task", default="superres", show_default=True)
 @click.option("--optimizer", type=click.Choice(config.OPTIMIZERS), default="lbfgs", show_default=True)
 @click.option("--batch", "batches", type=int, multiple=True, default=(1, 4, 16, 64), show_default=True)

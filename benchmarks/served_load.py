@@ -83,7 +83,7 @@ def client(k: int, served: Client, task: str, body: bytes, expected: list[bytes]
 
 
 @click.command()
-@click.option("--preset", default="faces-64", show_default=True)
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
 @click.option("--models", type=click.Path(path_type=Path))
 @click.option("--task", default="superres", show_default=True, help="One without a mask.")
 @click.option("--clients", default=8, show_default=True)

@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from gekeras import GenerativeEncoder, images
+from gekeras.networks import presets
 from gekeras.restore import batches
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +119,7 @@ def wait_until_ready(url: str, process: subprocess.Popen) -> None:
 
 
 @click.command()
-@click.option("--preset", default="faces-64", show_default=True)
+@click.option("--preset", default=presets.DEFAULT, show_default=True)
 @click.option("--models", type=click.Path(path_type=Path))
 @click.option("--task", default="superres", show_default=True, help="One without a mask.")
 @click.option("--clients", default=8, show_default=True)

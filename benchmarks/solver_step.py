@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from gekeras import GenerativeEncoder, SolveOptions
 from gekeras.config import OPTIMIZERS, Z_ALONE
+from gekeras.networks import presets
 from gekeras.solve import Solver, Target
 from gekeras.solve.objective import squared_distance
 
@@ -105,7 +106,7 @@ def measure(solver: Solver, bare, start, code, anchor, options: SolveOptions, ro
 
 
 @click.command()
-@click.option("--preset", default="faces-64")
+@click.option("--preset", default=presets.DEFAULT)
 @click.option("--task", default="superres")
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="lbfgs", show_default=True)
 @click.option("--batch", "batches", type=int, multiple=True, default=(1, 4, 16, 64), show_default=True)

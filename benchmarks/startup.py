@@ -41,7 +41,7 @@ def once(preset: str, task: str) -> list[float]:
 
 
 @click.command()
-@click.option("--preset", "names", multiple=True, default=("faces-64",), show_default=True)
+@click.option("--preset", "names", multiple=True, help="By default the one of the commands.")
 @click.option("--task", default="superres", show_default=True, help="One without a mask.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--alone", is_flag=True, hidden=True)
@@ -49,6 +49,9 @@ def main(names, task, rounds, alone):
     if alone:
         click.echo(json.dumps(once(names[0], task)))
         return
+    from gekeras.networks import presets  # not above: to import the package is one of the phases
+
+    names = names or (presets.DEFAULT,)
     seconds = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:

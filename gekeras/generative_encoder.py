@@ -101,7 +101,7 @@ class GenerativeEncoder:
     @classmethod
     def from_preset(
         cls,
-        preset="faces-64",
+        preset=ModelOptions.preset,
         task: str = "reconstruct",
         models=None,
         *,

@@ -137,7 +137,7 @@ def test_a_folder_of_presets_is_looked_into(tmp_path):
             line = refused(*command, tmp_path / name)
             assert line.startswith("gekeras: Invalid value for '--models': ") and says in line and name in line
         assert says in refused(*solve, tmp_path / name, "--preset", tmp_path / "own" / "mine")
-    assert "own has no faces-64, the default; name one with --preset: mine" in refused(*solve, tmp_path / "own")
+    assert f"own has no {presets.DEFAULT}, the default; name one with --preset: mine" in refused(*solve, tmp_path / "own")
     assert "preset 'mine' has no task 'superres'" in refused(*solve, tmp_path / "own", "--preset", "mine")
 
 

@@ -15,8 +15,8 @@ from gekeras.restore import codes
 
 RNG = np.random.default_rng(0)
 CODE = RNG.normal(0, 2, (3, 64)).astype(np.float32)
-CODEFILE = codes.CodeFile(CODE, ["a.png", "b\n.png", "ü \udcff.jpg"], "faces-64", "reconstruct", "0123456789abcdef" * 4, 64)
-EXACT = {"preset": "faces-64", "encoder": "0123456789abcdef" * 4, "size": 64}
+CODEFILE = codes.CodeFile(CODE, ["a.png", "b\n.png", "ü \udcff.jpg"], "faces", "reconstruct", "0123456789abcdef" * 4, 64)
+EXACT = {"preset": "faces", "encoder": "0123456789abcdef" * 4, "size": 64}
 
 
 def entries_of(path):
@@ -297,7 +297,7 @@ def test_deflated_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"preset": "cars"}, "of preset 'faces-64', expected 'cars'"),
+        ({"preset": "cars"}, "of preset 'faces', expected 'cars'"),
         ({"encoder": "f" * 64}, "checksum 0123456789ab, expected ffffffffffff$"),
         ({"encoder": "0123456789ab0"}, "checksum 0123456789abcdef.*, expected 0123456789ab0$"),
         ({"size": 32}, "codes have 64 numbers, expected 32"),

@@ -66,7 +66,7 @@ def test_all_is_well(place, tiny):
     assert found["versions"] == {name: importlib.metadata.version(name) for name in doctor.NEEDED}
     assert found["presets"]["looked_in"][0] == {"folder": str(place), "there": True}
     assert not found["presets"]["looked_in"][-1]["there"] and found["devices"]["gpus"] == []
-    assert found["notes"] == ["there is no faces-64, which commands take where no preset is named"]
+    assert found["notes"] == [f"there is no {presets.DEFAULT}, which commands take where no preset is named"]
 
 
 def test_presets_that_are_damaged(place):
@@ -105,13 +105,13 @@ def test_no_preset_is_found(place, tmp_path, monkeypatch):
 
 def test_the_package_s_own_presets_are_mended_by_git_or_pip(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "__file__", str(tmp_path / "gekeras" / "networks" / "doctor.py"))
-    own = tmp_path / "saved_models" / "faces-64"
+    own = tmp_path / "saved_models" / presets.DEFAULT
     monkeypatch.setattr(doctor, "_origin", lambda: "file:///a b.whl")
     installed = shlex.join([sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps", "file:///a b.whl"])
     assert doctor._restored(own) == installed
     (tmp_path / ".git").mkdir()
     assert doctor._restored(own) == f"git -C {tmp_path} checkout -- {own}"
-    inside = tmp_path / "gekeras" / "saved_models" / "faces-64"
+    inside = tmp_path / "gekeras" / "saved_models" / presets.DEFAULT
     assert doctor._restored(inside) == installed  # of a wheel, wherever it lies
 
 

@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from gekeras.beam import Pictures, Restore, counts
+from gekeras.networks.presets import DEFAULT
 
 
 def main():
@@ -19,7 +20,7 @@ def main():
     parser.add_argument("places", nargs="+")
     parser.add_argument("--output", required=True)
     parser.add_argument("--task", default="superres")
-    parser.add_argument("--preset", default="faces-64")
+    parser.add_argument("--preset", default=DEFAULT)
     parser.add_argument("--models")
     parser.add_argument("--fidelity", default="fast")
     parser.add_argument("--batch-size", type=int, default=8)
