@@ -1,8 +1,9 @@
 """How far a generator's pictures are from real ones: the sliced Wasserstein distance of Karras et al. (2018), FID and KID.
 
 The first compares 7x7 patches at each level of a Laplacian pyramid (times 1000, as published). With FID's network FID, KID
-(times 1000), precision and recall follow. "real" is what another set of real pictures gets, as a perfect generator would:
-the second half of the pictures, or those of --reference. Values of different N do not compare.
+(times 1000), precision and recall follow. The power at the finest frequencies along the axes, relative to that of the real
+pictures, tells of a woven pattern, or of none of the detail. "real" is what another set of real pictures gets, as a perfect
+generator would: the second half of the pictures, or those of --reference. Values of different N do not compare.
 
     python benchmarks/generator_distance.py --data pictures/ --preset faces-64
     python benchmarks/generator_distance.py --data pictures/ --count 2000 --reference training/ \\
@@ -26,6 +27,17 @@ def generated(generator, latent_size: int, count: int, distribution: str = "norm
     latent = starts.draw(0, count, latent_size, distribution)
     parts = [generator(latent[i : i + chunk]).numpy() for i in range(0, count, chunk)]
     return images.from_uint8(images.to_uint8(np.concatenate(parts)))
+
+
+def finest(pictures: np.ndarray) -> float:
+    """Power of the brightness at the finest frequencies along either axis: the median over pictures `[n, s, s, c]`, and the
+    mean over the last eighth of the frequencies up to Nyquist's and those across them that are nearly constant."""
+    side = pictures.shape[1]
+    window = np.outer(np.hanning(side), np.hanning(side))
+    gray = pictures.mean(-1)
+    power = np.median(np.abs(np.fft.fft2((gray - gray.mean((1, 2), keepdims=True)) * window)) ** 2, axis=0)
+    fine, constant = slice(side // 2 - side // 16, side // 2 + 1), slice(0, 3)
+    return float(np.concatenate([power[fine, constant].ravel(), power[constant, fine].ravel()]).mean())
 
 
 def pictures_of(folder, loaded, begin: int, count: int) -> np.ndarray:
@@ -57,7 +69,8 @@ def main(names, folder, reference, count, inception):
             levels = distances.sliced_wasserstein(real, pictures)
             sides = ", ".join(f"{side} px {1000 * value:.2f}" for side, value in levels)
             mean = 1000 * np.mean([value for _, value in levels])
-            click.echo(f"{name}, {label}, N {len(real)}: {sides}, mean {mean:.2f}")
+            woven = f"finest frequencies x {finest(pictures) / finest(real):.2f}"
+            click.echo(f"{name}, {label}, N {len(real)}: {sides}, mean {mean:.2f}, {woven}")
             if network:
                 found = sets.of_activations(network(pictures), seen)
                 kid = f"KID x1000 {found['kid']:.1f} +- {found['kid_error']:.1f}"
