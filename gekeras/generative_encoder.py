@@ -140,7 +140,7 @@ class GenerativeEncoder:
         check_square(model.image_shape, name_of(model.generator))
         model.custom, model.starterless = custom, lacking_starter(preset, task, custom)
         model.task = describe_task(task, model.image_shape, {**known, **options.parameters}, options.forward)
-        model.defaults = for_noise(model.defaults, known, model.task)
+        model.defaults = for_noise(model.defaults, known, model.task.noise_variance)
         return model
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from .modules import (
     of_saved_model,
     rescale,
 )
-
-if TYPE_CHECKING:
-    from ..operators import Task
 
 FAR = 10.0  # no picture in [-1, 1], however far a linear output overshoots, has a value this far from zero
 
@@ -155,12 +152,12 @@ def preset_defaults(preset: Any, task: str, custom: CustomNetworks) -> dict[str,
     return {**defaults, **gamma, **preset.info.get("objectives", {}).get(task, {})}
 
 
-def for_noise(defaults: dict[str, Any], trained: dict[str, Any], task: Task) -> dict[str, Any]:
-    """A preset's options for a task whose noise may be another than the one its encoder was trained with: a measured value
-    counts by the reciprocal of its noise's variance, as in a likelihood."""
-    if task.noise_variance is None or "pixel_weight" not in defaults or "sigma" not in trained:
+def for_noise(defaults: dict[str, Any], trained: dict[str, Any], variance: float | None) -> dict[str, Any]:
+    """A preset's options for noise of that variance, which may be another than the one its encoder was trained with: a
+    measured value counts by the reciprocal of it, as in a likelihood. None: there is no noise, and nothing changes."""
+    if variance is None or "pixel_weight" not in defaults or "sigma" not in trained:
         return defaults
-    return {**defaults, "pixel_weight": defaults["pixel_weight"] * trained["sigma"] ** 2 / task.noise_variance}
+    return {**defaults, "pixel_weight": defaults["pixel_weight"] * trained["sigma"] ** 2 / variance}
 
 
 def input_size(generator: Callable, given: int | None = None) -> int:
