@@ -4,7 +4,8 @@
 # Every command can be stopped and started again. The networks were grown from those of faces-64 after 807,232 images, whose
 # stages the schedule repeats; 128 px fades in over the next 40,000. The first start goes on from what
 # saved_models/faces-128/training keeps. Up to 938,928 images features were doubled by nearest neighbors (no --bilinear-from),
-# which left a woven pattern; the rates were those below, but GAN_RATE=0.0004 GAN_DECAY=0.9997 from 905,376 images to there.
+# which left a woven pattern. GAN_RATE=0.001 GAN_DECAY=0.999 had the images up to 905,376 and from 938,928 to 993,824; between
+# them 0.0004 and 0.9997.
 set -eu
 shards=$1 runs=$2 preset=saved_models/faces-128
 test="$shards/faces-test-000.tar"
@@ -14,7 +15,7 @@ coder="--generator $runs/faces-128 --width 16 --batch 16 --validate-every 6000 -
 mkdir -p "$runs/faces-128"
 [ -n "$(ls "$runs/faces-128")" ] || cp $preset/training/* "$runs/faces-128"
 gekeras train gan $train --run "$runs/faces-128" --resolution 128 --latent-size 256 --fmap-base 2048 --fmap-max 128 \
-    --bilinear-from 64 --loss nonsaturating --batch 16 --learning-rate "${GAN_RATE:-0.001}" --average-decay "${GAN_DECAY:-0.999}" \
+    --bilinear-from 64 --loss nonsaturating --batch 16 --learning-rate "${GAN_RATE:-0.0005}" --average-decay "${GAN_DECAY:-0.9995}" \
     --stage 8:0:25000 --stage 16:20000:50000 --stage 32:15000:45000 --stage 64:15000:637232 --stage 128:40000:1500000 \
     --minutes "${GAN_MINUTES:-60}"
 python tools/keep_training.py "$runs/faces-128" $preset
