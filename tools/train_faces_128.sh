@@ -8,7 +8,6 @@
 # them 0.0004 and 0.9997.
 set -eu
 shards=$1 runs=$2 preset=saved_models/faces-128
-test="$shards/faces-test-000.tar"
 train="$shards/faces-train-000.tar $shards/faces-train-001.tar $shards/faces-train-002.tar --memory --bfloat16"
 coder="--generator $runs/faces-128 --width 16 --batch 16 --validate-every 6000 --pool 6000"
 
@@ -34,14 +33,3 @@ for task in reconstruct superres denoise inpaint deblur; do
     gekeras train starter $train --task $task --generator "$runs/faces-128" --autoencoder "$runs/faces-128-$task" \
         --run "$runs/start-128-$task" --images "${START_IMAGES:-16000}" --decoder-weight 0.003
 done
-
-gekeras export $preset --gan "$runs/faces-128" --about tools/faces_128.json \
-    --autoencoder "$runs/faces-128-reconstruct" --autoencoder "$runs/faces-128-superres" --autoencoder "$runs/faces-128-denoise" \
-    --autoencoder "$runs/faces-128-inpaint" --autoencoder "$runs/faces-128-deblur" \
-    --starter "$runs/start-128-reconstruct" --starter "$runs/start-128-superres" --starter "$runs/start-128-denoise" \
-    --starter "$runs/start-128-inpaint" --starter "$runs/start-128-deblur"
-
-for task in reconstruct superres denoise inpaint deblur; do
-    gekeras eval --preset $preset --task $task --data "$test" --count 208 --record -o "$runs/scores-128-$task"
-done
-python tools/model_card.py $preset
